@@ -6,14 +6,14 @@ from segviz.catalogue.context_worth import NO_LOSS, OWN_SCORE
 from segviz.catalogue.location import checkpoints_folder
 from segviz.catalogue.record import SCENES, VAL
 from segviz.results.answer_charts import context_chart, cost_chart
-from segviz.results.charts import PAPER_FOUR, confusion_heatmap, curve_lines
+from segviz.results.charts import PAPER_FOUR, confusion_heatmap, curve_lines, val_curves
 from segviz.results.class_differences import class_differences
 from segviz.results.findings import context_findings
 from segviz.results.folder import BASELINE, as_json, read_results
 from segviz.results.how_trained import measure_command
 from segviz.results.map_charts import map_chart
 from segviz.results.map_ranges import MAP_RANGES
-from segviz.results.sentences import describe_scores, open_results, table_notes
+from segviz.results.sentences import describe_scored_once, describe_scores, open_results, table_notes
 from segviz.results.tables import (
     class_table,
     confusion_table,
@@ -64,8 +64,9 @@ def show_answers() -> None:
             show_chart(chart, "context", "Change of val mIoU without the block's context, one dot per model")
             st.caption(
                 "What switching the block's context off changes. A dot is the mean of several seeds, its bar their "
-                f"standard deviation; a grey dot is {OWN_SCORE}, of unknown spread. "
-                f"Inside the grey band (within {NO_LOSS:g} points) and to its right, val does not need the context."
+                f"standard deviation; a grey dot is {OWN_SCORE}, of unknown spread. A hollow dot lies within its own "
+                f"spread, so it says nothing. A full dot inside the grey band (within {NO_LOSS:g} points) or to its "
+                "right says that val does not need the context."
             )
         st.markdown("\n".join(f"- {sentence}" for sentence in context_findings(results.runs, training_title)))
     costs = {name: one.cost for name, one in records.items() if one.cost is not None}
@@ -181,11 +182,16 @@ def show_curves() -> None:
         st.info("Choose one or more trainings.")
         return
     shown = {name: results.curves[name] for name in names}
-    left, right = st.columns(2)
+    scored = val_curves(shown)
+    left, *right = st.columns(2) if scored else [st.container()]
     with left:
         show_chart(curve_lines(shown, "loss", "training loss"), "loss", "Training loss by step, one line per model")
-    with right:
-        show_chart(curve_lines(shown, "val_miou", "val mIoU (%)"), "val-miou", "Val mIoU by step, one line per model")
+    for column in right:
+        with column:
+            figure = curve_lines(scored, "val_miou", "val mIoU (%)")
+            show_chart(figure, "val-miou", "Val mIoU by step, one line per model")
+    if sentence := describe_scored_once(shown):
+        st.caption(sentence)
     csv_button(curves_table(shown), "learning-curves")
 
 

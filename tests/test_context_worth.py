@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from statistics import stdev
 
 import numpy as np
 import pytest
@@ -68,10 +69,11 @@ def test_the_line_of_one_seed_names_the_mean_that_results_shows() -> None:
     several = [name for name in available_models() if len(context_changes(runs[name])) > 1]
     assert "fla" in several
     for name in several:
-        (shown,) = re.findall(r"^ \(this seed; mean of (\d) seeds: val (−|\+)([\d.]+)\)$", mean_words(name))
-        count, sign, digits = shown
+        (shown,) = re.findall(r"^ \(this seed; mean of (\d) seeds: val (−|\+)([\d.]+) ± ([\d.]+)\)$", mean_words(name))
+        count, sign, digits, spread = shown
         assert int(count) == len(runs[name])
         assert float(digits) * (1 if sign == "+" else -1) == context_change(runs[name])
+        assert spread == f"{stdev(context_changes(runs[name])):.2f}"
     assert {mean_words(name) for name in available_models() if name not in several} == {""}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -27,12 +28,13 @@ from segviz.prediction.cue_prediction import CELL, predict_cues, true_labels
 from segviz.results.cue_table import (
     CUE_MEASURES,
     cue_table,
+    describe_measure,
     describe_training,
     expectation,
     read_cue_records,
     surprises,
 )
-from segviz.results.cue_theory import CUE_REASONS, THEORY, CanTell
+from segviz.results.cue_theory import CUE_REASONS, NEARER_ALONG_AN_AXIS, THEORY, CanTell
 from segviz.server.launch import app_script
 from segviz.training.cue_options import CUE_KIND_NAMES, CueOptions
 from segviz.training.cues import train_network
@@ -244,12 +246,48 @@ def test_the_table_has_what_the_records_say_and_names_what_theory_does_not() -> 
     cells = {measure: cue_table(records, measure)["In the same row"] for measure in CUE_MEASURES}
     at = list(MODELS).index("spatial_nl")
     shown = [str(cells[measure][at]).replace("\N{NO-BREAK SPACE}", " ") for measure in CUE_MEASURES]
-    assert shown == ["50 % (45–55 %) · 1 of 2", "50 %", "25 %"]
-    assert cells["Right answers"][list(MODELS).index("psa")] is None
+    assert shown == ["50 % (45–55) · 1 of 2", "50 %", "25 %"]
+    assert cells["Correct answers"][list(MODELS).index("psa")] is None
     assert expectation(record()) is CanTell.EITHER
     (sentence,) = surprises(records)
-    assert "FCN" in sentence and "better than theory allows (33\N{NO-BREAK SPACE}%)" in sentence
+    assert "FCN" in sentence and sentence.endswith("above the 33\N{NO-BREAK SPACE}% that the argument predicts.")
     assert "2 networks of seed 0" in describe_training(records)
+
+
+def test_a_network_that_beats_theory_is_marked_and_told_what_the_argument_leaves_out() -> None:
+    better = CueMeasurement(400, 300, MEASURED_SEEDS, {}, 0.25, 100)
+    kinds = {("rcca", "nearer"): better, ("ema", "nearer"): better, ("rcca", "row"): better}
+    records = {(block, kind): record(block=block, kind=kind, measured=one) for (block, kind), one in kinds.items()}
+    table = cue_table(records, "Correct answers")
+    cells = {block: str(table["The nearer of two"][list(MODELS).index(block)]) for block in ("rcca", "ema")}
+    assert all(cell.replace("\N{NO-BREAK SPACE}", " ").endswith("· 1 of 2 ↑") for cell in cells.values())
+    assert "↑" not in str(table["In the same row"])
+    told = {sentence.split(":")[0]: sentence for sentence in surprises(records)}
+    rcca, ema = (told[f"**{MODELS[block].title}, the nearer of two**"] for block in ("rcca", "ema"))
+    assert "The argument leaves out that the nearer cue often also has the smaller offset" in rcca
+    assert ema.endswith("above the 50\N{NO-BREAK SPACE}% that the argument predicts.")
+    assert "better than" not in " ".join(told.values())
+
+
+def test_the_nearer_cue_mostly_has_the_smaller_offset_in_rows_or_in_columns() -> None:
+    smaller = []
+    for scene in (draw_cue_scene("nearer", number) for number in range(400)):
+        for thing, meant in zip(scene.things, scene.meant, strict=True):
+            offsets = [min(abs(thing.row - cue.row), abs(thing.column - cue.column)) for cue in scene.cues]
+            smaller.append(offsets[meant] < offsets[1 - meant])
+    assert sum(smaller) / len(smaller) == pytest.approx(NEARER_ALONG_AN_AXIS, abs=0.03)
+
+
+@pytest.mark.parametrize("measure", CUE_MEASURES)
+def test_each_view_of_the_table_explains_its_own_words_alone(measure: str) -> None:
+    records, _ = read_cue_records(BUNDLED / "cues")
+    words = re.findall(r"^- \*\*(.+)\*\*: ", describe_measure(measure, cue_table(records, measure)), re.MULTILINE)
+    assert words == (["can", "1 of 2", "in reach", "cannot", "↑"] if measure == "Correct answers" else ["–"])
+
+
+def test_the_reasons_name_the_blocks_that_they_speak_of() -> None:
+    assert not [reason for reason in CUE_REASONS.values() if "above" in reason]
+    assert CUE_REASONS["cs_nl"].startswith("channel non-local first, then spatial non-local")
 
 
 def test_the_page_shows_a_network_and_its_first_thing(

@@ -177,8 +177,8 @@ def test_contexts_that_do_nothing_are_named() -> None:
                       record("psa", loss=0.012), record("snl", loss=0.03)))  # fmt: skip
     assert "The context of `fla` and `rcca` can be removed without loss on val" in found
     assert "(2 of 4 blocks)" in found  # fcn has no block
-    assert "On val, mIoU falls without it, in points: `snl` 3.00, `psa` 1.20." in found
-    assert "gains" not in found and "not measured" not in found
+    assert "Switching the context off costs 2 of 4 blocks 1.20 to 3.00 points of val mIoU." in found
+    assert "rises without" not in found and "ot measur" not in found
 
 
 @pytest.mark.parametrize(("loss", "idle"), [(0.0009, True), (0.001, False), (-0.0009, True), (-0.001, True)])
@@ -189,7 +189,41 @@ def test_a_tenth_of_a_point_is_a_loss(loss: float, idle: bool) -> None:
 def test_a_context_that_harms_is_named() -> None:
     found = find(runs(record("fla", loss=-0.02)))
     assert found.startswith("The context of `fla` can be removed without loss on val: mIoU falls by less than 0.1")
-    assert found.endswith("On val, mIoU rises without it, in points: `fla` 2.00.")
+    assert found.endswith("On val, mIoU rises without the context of `fla` (2.00 points).")
+
+
+def of_seeds(name: str, *losses: float) -> tuple[Record, ...]:
+    """Records of a model, one seed for each loss of its context."""
+    return tuple(record(name, loss=loss, seed=seed) for seed, loss in enumerate(losses))
+
+
+@pytest.mark.parametrize(
+    ("losses", "words"),
+    [
+        ((0.0113, -0.0059), "`fla` −0.27 ± 1.22 points (2 seeds)"),
+        ((-0.0002, -0.0022), "`fla` +0.12 ± 0.14 points (2 seeds)"),
+    ],
+)
+def test_a_change_within_its_spread_is_neither_a_loss_nor_a_gain(losses: tuple[float, ...], words: str) -> None:
+    found = find({"fla": of_seeds("fla", *losses), "psa": of_seeds("psa", 0.01, 0.012)})
+    assert f"Not measurable on val, because the change lies within its spread between seeds: {words}." in found
+    assert "costs 1 of 2 blocks 1.10 points" in found
+    assert "without loss" not in found and "rises" not in found and "can be removed" not in found
+
+
+@pytest.mark.parametrize("losses", [(0.0012, 0.0002), (0.0,), (-0.0030, -0.0020)])
+def test_a_small_change_of_a_small_spread_is_none(losses: tuple[float, ...]) -> None:
+    found = find({"fla": of_seeds("fla", *losses)})
+    assert "The context of `fla` can be removed without loss" in found and "Not measurable" not in found
+
+
+def test_a_loss_on_drawn_scenes_is_told_where_val_settles_nothing() -> None:
+    seeds = of_seeds("fla", 0.0112, -0.0059)
+    for each, loss in zip(seeds, (0.0063, 0.0031), strict=True):
+        each.evaluations[SCENES_WITHOUT_CONTEXT] = evaluation(0.75 - loss, data="50 drawn scenes", images=50)  # type: ignore[index]
+    assert "On the drawn scenes, mIoU falls without the context of `fla` (0.47 points)." in find({"fla": seeds})
+    seeds[1].evaluations[SCENES_WITHOUT_CONTEXT] = evaluation(0.76, data="50 drawn scenes", images=50)  # type: ignore[index]
+    assert "drawn scenes" not in find({"fla": seeds})
 
 
 def test_a_context_that_only_val_can_do_without_is_named() -> None:
@@ -198,7 +232,7 @@ def test_a_context_that_only_val_can_do_without_is_named() -> None:
         each.evaluations[SCENES_WITHOUT_CONTEXT] = evaluation(0.75 - loss, data="50 drawn scenes", images=50)  # type: ignore[index]
     found = find(runs(one, other))
     assert "The context of `channel_nl` and `psa` can be removed without loss on val" in found
-    assert "On the drawn scenes, mIoU falls without it, in points: `channel_nl` 1.01." in found
+    assert "On the drawn scenes, mIoU falls without the context of `channel_nl` (1.01 points)." in found
     assert "drawn scenes" not in find(runs(other))
 
 
@@ -251,7 +285,7 @@ def test_every_table_of_scores_tells_mean_and_spread(tmp_path: Path) -> None:
     assert row_of(page, "Scores", "fla")[1:5] == ["71.0 ± 1.0", "72.0 ± 1.0", "76.0 ± 1.0", "35.5 ± 0.5"]
     context = row_of(page, "Do the blocks do anything?", "fla")
     assert context == ["-0.25", "71.00 ± 1.00", "69.00 ± 0.00", "-2.00 ± 1.00", "–"]
-    assert "mIoU falls without it, in points: `fla` 2.00." in page
+    assert "Switching the context off costs 1 of 1 blocks 2.00 points of val mIoU." in page
 
 
 def test_with_seeds_each_difference_stands_beside_its_error() -> None:

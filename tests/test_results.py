@@ -19,7 +19,7 @@ from segviz.models.registry import MODELS
 from segviz.results import sentences as words
 from segviz.results import tables
 from segviz.results.answer_charts import cost_chart
-from segviz.results.charts import class_bars, confusion_heatmap, curve_lines, model_styles
+from segviz.results.charts import class_bars, confusion_heatmap, curve_lines, model_styles, val_curves
 from segviz.results.class_differences import class_differences
 from segviz.results.findings import context_findings
 from segviz.results.folder import BASELINE_TITLES, Results, as_json, read_results
@@ -380,6 +380,17 @@ def test_curves_show_val_where_it_was_scored() -> None:
     (val,) = curve_lines({"fla": curve}, "val_miou", "val").data
     assert (list(loss.x), list(loss.y)) == ([25, 50], [0.9, 0.7])
     assert (list(val.x), list(val.y)) == ([50], [61.0])
+
+
+def test_a_run_that_was_scored_once_has_no_val_curve() -> None:
+    first, once, twice = LogRow(25, 0.5, 0.1, 0.9), LogRow(50, 1.0, 0.1, 0.7, 0.61), LogRow(75, 1.5, 0.1, 0.6, 0.62)
+    curves = {"fla": (first, once), "psa": (first, once, twice), "ema": (first,), "snl": (first, twice)}
+    assert list(val_curves(curves)) == ["psa"]
+    assert words.describe_scored_once(curves) == (
+        "Val mIoU was measured once, at step 50, 75, and so has no curve: Fully attentional block, Sparse non-local. "
+        "The table of models has the scores."
+    )
+    assert words.describe_scored_once({"psa": curves["psa"]}) == ""
 
 
 def test_baselines_are_lines_of_their_own() -> None:

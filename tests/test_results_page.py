@@ -106,6 +106,7 @@ def test_the_page_begins_with_who_needs_its_context_and_what_blocks_cost(folder:
     assert context["y"] == ["Expectation-maximization<br>attention", "Fully attentional block"]  # drawn from below
     assert (context["x"], context["customdata"]) == ([0, -3], ["+0.00", "-2.00, -4.00"])
     assert context["error_x"]["array"] == pytest.approx([0, 2**0.5])
+    assert context["marker"]["symbol"] == ["circle", "circle"]
     assert len(cost["x"]) == 3
     opening = app.main.markdown[0].value
     assert opening.startswith("3 models, scored on CamVid val (101 pictures): mIoU ") and len(opening.split()) < 40
@@ -132,8 +133,17 @@ def test_the_confusions_are_of_the_chosen_model(folder: Path) -> None:
 def test_the_baseline_has_a_line_where_there_is_its_log(folder: Path) -> None:
     put(folder, record("fla"))
     (folder / "baseline.csv").write_text(LOG)
-    for chart in charts(visited())[CLASSES_CHART + 2 :]:
-        assert [line["name"] for line in chart["data"]] == ["Common baseline", MODELS["fla"].title]
+    (chart,) = charts(visited())[CLASSES_CHART + 2 :]
+    assert [line["name"] for line in chart["data"]] == ["Common baseline", MODELS["fla"].title]
+
+
+def test_val_has_a_chart_of_those_that_were_scored_several_times(folder: Path) -> None:
+    put(folder, record("fla"), record("dual_nl"))
+    (folder / "dual_nl.csv").write_text(f"{LOG}75,2,0.0005,0.6,0.62\n")
+    app = visited()
+    loss, val = charts(app)[CLASSES_CHART + 2 :]
+    assert len(loss["data"]) == 2 and [line["name"] for line in val["data"]] == [MODELS["dual_nl"].title]
+    assert any("has no curve: Fully attentional block." in one.value for one in app.caption)
 
 
 def test_no_model_is_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,11 +175,18 @@ def test_blocks_whose_context_adds_nothing_are_named(folder: Path) -> None:
     same = {VAL: evaluation(0.7), VAL_WITHOUT_CONTEXT: evaluation(0.7)}
     put(folder, record("fla"), record("ema", evaluations=same))
     (finding,) = (one.value for one in visited().markdown if "removed without loss" in one.value)
-    idle, _, needed = finding.split(". ")
-    assert (
-        MODELS["ema"].title in idle
-        and needed == f"On val, mIoU falls without it, in points: {MODELS['fla'].title} 2.00."
-    )
+    idle, needed = finding.split("\n")
+    assert MODELS["ema"].title in idle
+    assert needed == "- Switching the context off costs 1 of 2 blocks 2.00 points of val mIoU."
+
+
+def test_the_dot_of_a_change_within_its_spread_is_hollow(folder: Path) -> None:
+    rises = {VAL: evaluation(0.7), VAL_WITHOUT_CONTEXT: evaluation(0.71)}
+    put(folder, record("fla"), record("ema"))
+    put_seed(folder, record("fla", seed=5, evaluations=rises))
+    app = visited()
+    assert charts(app)[0]["data"][0]["marker"]["symbol"] == ["circle-open", "circle"]  # drawn from below
+    assert [one.value for one in app.markdown if "Not measurable on val" in one.value]
 
 
 def test_records_that_hold_nothing_are_shown_too(folder: Path) -> None:
@@ -206,7 +223,7 @@ def test_a_missing_or_bad_log_gets_a_sentence(folder: Path, content: str | None)
     told = [one.value for one in (*app.warning, *app.caption)]
     assert any("learning curve" in one and MODELS["psa"].title in one for one in told)
     assert any("psa.csv" in one for one in told) is (content is not None)
-    assert len(charts(app)) == 6
+    assert len(charts(app)) == 5
 
 
 def test_without_any_checkpoint_it_says_what_to_do(folder: Path) -> None:
@@ -348,7 +365,7 @@ def test_on_a_phone_a_chart_s_tools_leave_it_free_and_save_it(live_app: LiveApp,
 def page(request: pytest.FixtureRequest, server: str, browser: Browser) -> Iterator[Page]:
     """A visitor at a desk or with a phone; all charts are drawn."""
     with seen(server, browser, request.param) as page:
-        expect(page.locator(CAMERA)).to_have_count(6)
+        expect(page.locator(CAMERA)).to_have_count(5)
         yield page
 
 

@@ -34,8 +34,16 @@ def measured(name: str, trained: MapNumbers = GOOD, model: str = "spatial_nl") -
 
 def test_a_map_in_range_gets_its_numbers_and_no_reason() -> None:
     (sentence,) = describe_maps({"spatial_nl": (measured("spatial"),)})
-    for part in ("**Spatial non-local** selects places", "60 % of even", "3.0 times", "30 % of the diagonal", "37 %"):
+    for part in (
+        "**Spatial non-local** selects places",
+        "60 % of even",
+        "3.0 times",
+        "30 % of the picture's diagonal",
+        "37 %",
+    ):
         assert part in sentence
+    assert "Of a point's weight, 10 % is on its own cell and the eight around it" in sentence
+    assert "From one random point to another, 70 % of the weight moves on average." in sentence
     assert "Out of range" not in sentence
 
 

@@ -36,7 +36,7 @@ class CueMeasurement:
 
     @property
     def accuracy(self) -> float:
-        """The share of right answers."""
+        """The share of correct answers."""
         return self.correct / self.pictures
 
     @property
@@ -99,7 +99,7 @@ class CueRecord:
         record = parse_json(CueRecord, text)
         measured = record.measured
         if not 0 <= measured.correct <= measured.pictures or not measured.pictures:
-            raise ValueError(f"'measured' has {measured.correct} right answers over {measured.pictures} pictures")
+            raise ValueError(f"'measured' has {measured.correct} correct answers over {measured.pictures} pictures")
         shares = [*measured.weight.values(), 0.0 if measured.influence is None else measured.influence]
         if not all(isfinite(share) and -0.001 <= share <= 1.001 for share in shares):
             raise ValueError("'measured' has a share outside 0 to 1")

@@ -1,4 +1,4 @@
-"""What a tiny network does with cue scenes: right answers, and how much of its weight and influence is on the cue."""
+"""What a tiny network does with cue scenes: correct answers, and how much of its weight and influence is on the cue."""
 
 from __future__ import annotations
 

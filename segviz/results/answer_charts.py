@@ -12,7 +12,7 @@ from segviz.catalogue.context_worth import NO_LOSS
 from segviz.catalogue.record import Cost
 from segviz.figures.charts import SERIES, escape_markup
 from segviz.results.charts import DRAG
-from segviz.results.seeds import Runs, context_change, context_changes
+from segviz.results.seeds import Runs, context_change, context_changes, is_within_spread
 from segviz.results.tables import training_title
 
 NAME_WIDTH = 24  # characters of a model's title in a line beside a chart
@@ -24,7 +24,7 @@ def context_chart(runs: Runs) -> go.Figure | None:
     """The change of val mIoU, in points, when each block's context is switched off: largest loss first.
 
     The bar through a dot is the sample standard deviation over seeds; a grey dot is one seed, whose spread is not
-    known. None where nothing was measured.
+    known. A hollow dot lies within its spread. None where nothing was measured.
     """
     means = {name: mean for name, seeds in runs.items() if (mean := context_change(seeds)) is not None}
     if not means:
@@ -37,7 +37,11 @@ def context_chart(runs: Runs) -> go.Figure | None:
         y=row_titles(names),
         error_x={"array": spreads, "thickness": 1.5, "color": SURE},
         mode="markers",
-        marker={"size": 10, "color": [SURE if len(changes) > 1 else ONE_SEED for changes in by_seed.values()]},
+        marker={
+            "size": 10,
+            "color": [SURE if len(changes) > 1 else ONE_SEED for changes in by_seed.values()],
+            "symbol": ["circle-open" if is_within_spread(changes) else "circle" for changes in by_seed.values()],
+        },
         customdata=[", ".join(f"{change:+z.2f}" for change in changes) for changes in by_seed.values()],
         hovertemplate="%{y}: %{x:+.2f} points<br>by seed: %{customdata}<extra></extra>",
     )

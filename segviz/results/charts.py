@@ -139,6 +139,11 @@ def percent_labels(share: Float[np.ndarray, "classes classes"], names: Sequence[
     )
 
 
+def val_curves(curves: Mapping[str, Curve]) -> Mapping[str, Curve]:
+    """The training runs whose val mIoU was measured at several steps: one point is no curve."""
+    return {name: curve for name, curve in curves.items() if sum(row.val_miou is not None for row in curve) > 1}
+
+
 def curve_lines(curves: Mapping[str, Curve], field: Literal["loss", "val_miou"], axis: str) -> go.Figure:
     """One line per training run over its steps; baselines are grey and dashed.
 

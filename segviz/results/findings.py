@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import hypot
 from statistics import mean, stdev
 
@@ -11,7 +11,17 @@ from segviz.catalogue.record import SCENES, VAL, VAL_WITHOUT_CONTEXT
 from segviz.models.registry import MODELS
 from segviz.results.gain import gains_over_fcn
 from segviz.results.markdown import Rows, as_code, join_names, markdown_table
-from segviz.results.seeds import Runs, context_change, context_changes, format_gammas, idle_contexts, scores
+from segviz.results.seeds import (
+    Runs,
+    Seeds,
+    change_text,
+    context_change,
+    context_changes,
+    format_gammas,
+    idle_contexts,
+    scores,
+    unclear_contexts,
+)
 from segviz.text import NONE, format_mean
 
 SEEDS_NOTE = (
@@ -32,9 +42,9 @@ def context_section(runs: Runs) -> str:
     note = (
         'A gamma is the trained factor of a block\'s context; not every block has one. "Without context" is the same '
         "trained network\nwith its block's context switched off (see segviz/models/ablation.py); `fcn` has no "
-        "context.\nThe difference is without minus with: negative where the context helps. Switching a context off "
-        "also breaks what was\ntrained together with it, so the gain over `fcn` of the same seed, steps and data is "
-        "given too."
+        "context.\nThe difference is without minus with: negative where the context helps. One without ± is of one "
+        "seed, and its spread is\nunknown. Switching a context off also breaks what was trained together with it, so "
+        "the gain over `fcn` of the same seed,\nsteps and data is given too."
     )
     return f"## Do the blocks do anything?\n\n{markdown_table(rows)}\n{note}\n\n{' '.join(context_findings(runs))}\n"
 
@@ -42,15 +52,17 @@ def context_section(runs: Runs) -> str:
 def context_findings(runs: Runs, named: Callable[[str], str] = as_code) -> list[str]:
     """In sentences, which models lose nothing on val by the removal of their context, which lose by it, and which gain.
 
-    Of those that lose nothing there, what the drawn scenes say otherwise is added.
+    A change within its spread between seeds is none of these. Of models that were not seen to lose on val, what the
+    drawn scenes say otherwise is added.
 
     Args:
         runs: the records.
         named: formats the name of a model.
     """
     changes = {name: context_change(seeds) for name, seeds in runs.items() if MODELS[name].maps}
+    idle, unclear = idle_contexts(runs), unclear_contexts(runs)
     known = {name: change for name, change in changes.items() if change is not None}
-    idle = idle_contexts(runs)
+    clear = {name: change for name, change in known.items() if name not in unclear}
     sentences = []
     if idle:
         sentences.append(
@@ -58,24 +70,41 @@ def context_findings(runs: Runs, named: Callable[[str], str] = as_code) -> list[
             f"{NO_LOSS:g} points, or rises ({len(idle)} of {len(known)} blocks). On val, such a model does not need "
             "its context, whatever its maps show."
         )
-        scenes = {name: change for name in idle if (change := context_change(runs[name], SCENES)) is not None}
-        if lost := {name: -change for name, change in scenes.items() if -change >= NO_LOSS}:
-            sentences.append(f"On the drawn scenes, mIoU falls without it, in points: {format_changes(lost, named)}.")
-    elif known:
+    elif clear and not unclear:
         sentences.append(f"No block's context can be removed without a loss of {NO_LOSS:g} points of val mIoU or more.")
-    for words, sign in (("falls", -1), ("rises", 1)):
-        moved = {name: sign * change for name, change in known.items() if sign * change >= NO_LOSS}
-        if moved:
-            sentences.append(f"On val, mIoU {words} without it, in points: {format_changes(moved, named)}.")
+    if unclear:
+        each = join_names((describe_unclear(named(name), runs[name]) for name in unclear), str)
+        sentences.append(f"Not measurable on val, because the change lies within its spread between seeds: {each}.")
+    if lost := scene_losses(runs, (*idle, *unclear)):
+        sentences.append(f"On the drawn scenes, mIoU falls without the context of {format_changes(lost, named)}.")
+    if falls := sorted(-change for change in clear.values() if -change >= NO_LOSS):
+        extent = f"{falls[0]:.2f} to {falls[-1]:.2f}" if len(falls) > 1 else f"{falls[0]:.2f}"
+        whose = f"{len(falls)} of {len(known)} blocks"
+        sentences.append(f"Switching the context off costs {whose} {extent} points of val mIoU.")
+    if rises := {name: change for name, change in clear.items() if change >= NO_LOSS}:
+        sentences.append(f"On val, mIoU rises without the context of {format_changes(rises, named)}.")
     if unknown := [name for name, change in changes.items() if change is None]:
         sentences.append(f"The effect of the context was not measured for {join_names(unknown, named)}.")
     return sentences
 
 
+def describe_unclear(title: str, seeds: Seeds) -> str:
+    """A model's change on val and its spread, as in the tables."""
+    changes = context_changes(seeds)
+    return f"{title} {change_text(changes)} points ({len(changes)} seeds)"
+
+
+def scene_losses(runs: Runs, names: Iterable[str]) -> dict[str, float]:
+    """What the drawn scenes lose without the context, in points, of those models whose loss is measurable there."""
+    unclear = unclear_contexts(runs, SCENES)
+    changes = {name: context_change(runs[name], SCENES) for name in names if name not in unclear}
+    return {name: -change for name, change in changes.items() if change is not None and -change >= NO_LOSS}
+
+
 def format_changes(moved: Mapping[str, float], named: Callable[[str], str]) -> str:
     """Models with their changes in points, largest first."""
     ordered = sorted(moved.items(), key=lambda pair: -pair[1])
-    return ", ".join(f"{named(name)} {points:.2f}" for name, points in ordered)
+    return join_names((f"{named(name)} ({points:.2f} points)" for name, points in ordered), str)
 
 
 def fla_section(runs: Runs) -> str:

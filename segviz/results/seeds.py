@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import isnan
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import TypeAlias
 
 from segviz.catalogue.checkpoint_checks import CheckpointError
@@ -14,7 +14,7 @@ from segviz.catalogue.checkpoint_file import read_record, require_model
 from segviz.catalogue.context_worth import NO_LOSS, OWN_SCORE, WITHOUT
 from segviz.catalogue.record import VAL, Record, from_json
 from segviz.models.registry import MODELS
-from segviz.text import NONE
+from segviz.text import NONE, format_mean
 
 Seeds: TypeAlias = tuple[Record, ...]  # records of one model: the checkpoint's first, then further seeds
 Runs: TypeAlias = Mapping[str, Seeds]
@@ -135,9 +135,28 @@ def context_change(records: Iterable[Record], evaluation: str = VAL) -> float | 
     return round(fmean(changes), 2) + 0.0 if changes else None  # never -0.0
 
 
+def change_text(changes: Sequence[float]) -> str:
+    """Changes over seeds in a sentence, as in the tables: their mean with its sign, and their deviation."""
+    return format_mean(changes, "+z.2f").replace("-", "−")
+
+
+def is_within_spread(changes: Sequence[float]) -> bool:
+    """Whether a change is no larger than its own spread between seeds, so that it cannot be told from none.
+
+    A change that small with a spread below NO_LOSS is none. The spread of a single seed is not known.
+    """
+    return len(changes) > 1 and max(abs(fmean(changes)), NO_LOSS) <= stdev(changes)
+
+
+def unclear_contexts(runs: Runs, evaluation: str = VAL) -> tuple[str, ...]:
+    """Models whose change without the context lies within its spread between seeds."""
+    return tuple(name for name, seeds in runs.items() if is_within_spread(context_changes(seeds, evaluation)))
+
+
 def idle_contexts(runs: Runs) -> tuple[str, ...]:
-    """Models whose val mIoU falls by less than NO_LOSS points, or rises, without the context."""
-    changes = {name: context_change(seeds) for name, seeds in runs.items()}
+    """Models whose val mIoU measurably falls by less than NO_LOSS points, or rises, without the context."""
+    unclear = unclear_contexts(runs)
+    changes = {name: context_change(seeds) for name, seeds in runs.items() if name not in unclear}
     return tuple(name for name, change in changes.items() if change is not None and change > -NO_LOSS)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean, mode
 
+from segviz.catalogue.curve import Curve
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, Record
 from segviz.data.readers.table import READERS
 from segviz.results.other_protocols import protocol_sentences
@@ -92,6 +93,19 @@ def title_data(words: str) -> str:
     """The data of a record, which begins with the folder's name, with the name that a known data set has."""
     name, space, rest = words.partition(" ")
     return f"{NAMES_OF_DATA.get(name, name)}{space}{rest}"
+
+
+def describe_scored_once(curves: Mapping[str, Curve]) -> str:
+    """Which training runs have no curve of val mIoU because they were scored at one step; "" if there is none."""
+    scored = {name: [row.step for row in curve if row.val_miou is not None] for name, curve in curves.items()}
+    once = {name: steps[0] for name, steps in scored.items() if len(steps) == 1}
+    if not once:
+        return ""
+    at = join_with_commas(sorted(set(once.values())))
+    named = join_with_commas(map(training_title, once))
+    return (
+        f"Val mIoU was measured once, at step {at}, and so has no curve: {named}. The table of models has the scores."
+    )
 
 
 def table_notes(records: Mapping[str, Record]) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ MODEL_COLUMNS: tuple[ColumnSpec[Seeds], ...] = (
     ColumnSpec("Context off", "Val SS of the same weights without the block's context: only the features that bypass "
                "it remain.", score_without_context),
     ColumnSpec("Difference", "Context off minus val SS, in points: negative where the context helps. Near 0, the "
-               "context could be removed.", context_change, "%+.2f"),
+               "context could be removed; within its spread (±), it is not measurable.", context_change, "%+.2f"),
     SpreadColumn("Difference ±", DEVIATION, seed_deviation(context_changes), "%.2f"),
     ColumnSpec("Gamma", "The trained factor by which the context is multiplied before it is added to the features; the "
                "bundled models' started at 1, the papers' at 0. Blocks that do not add their context have none.",

@@ -63,11 +63,11 @@ def describe_block_map(one: BlockMap) -> str:
     """Where a block looks and which ranges it misses, in Markdown."""
     own, even = one.measured.trained, one.measured.even
     sentence = (
-        f"**{one.title}** {breadth(own.entropy)}: entropy {ENTROPY.format(own.entropy)} of even weights', "
-        f"{AT_ITSELF.format(own.at_itself)} of the weight at the point itself, {OWN_CLASS.format(own.own_class)} times "
-        f"the even share on its class, {format_share(own.distance)} of the diagonal away "
-        f"(even weights: {format_share(even.distance)}), and {DEPENDENCE.format(own.dependence)} of it changes from "
-        "point to point."
+        f"**{one.title}** {breadth(own.entropy)}: its entropy is {ENTROPY.format(own.entropy)} of even weights'. "
+        f"Of a point's weight, {AT_ITSELF.format(own.at_itself)} is on its own cell and the eight around it; its class "
+        f"gets {OWN_CLASS.format(own.own_class)} times the even share. The weight is on average "
+        f"{format_share(own.distance)} of the picture's diagonal away (even weights: {format_share(even.distance)}). "
+        f"From one random point to another, {DEPENDENCE.format(own.dependence)} of the weight moves on average."
     )
     missed = [clause for _, clause in find_misses(one.name, one.measured)]
     return f"{sentence} Out of range: {'; '.join(missed)}." if missed else sentence

@@ -72,6 +72,11 @@ def open_cell(row: int, title: str) -> None:
         st.session_state[BLOCK], st.session_state[KIND] = list(MODELS)[row], kinds[title]
 
 
+def place_in_table(block: str, kind: str) -> tuple[int, str]:
+    """The table's cell of a network, as `open_cell` gets it."""
+    return list(MODELS).index(block), CUE_KINDS[kind].title
+
+
 def go_to_next_scene() -> None:
     """Increase the scene's number by one."""
     st.session_state[SCENE] = (int(st.session_state[SCENE]) + 1) % SCENE_NUMBERS
@@ -112,8 +117,8 @@ def cue_panels(answers: CueAnswers, pins: Sequence[Pin]) -> list[Panel]:
     """What the network says and what is correct, its maps under the pointer, and the influence on each pinned point."""
     prediction = answers.prediction
     panels = [
-        prediction_panel(prediction, "Answers", "what the network says of each thing"),
-        labels_panel(true_labels(answers.scene), CUE_CLASSES, "Correct", "each thing in its cue's colour"),
+        prediction_panel(prediction, "Answers", "what the network says of each object"),
+        labels_panel(true_labels(answers.scene), CUE_CLASSES, "Correct", "each object in its cue's colour"),
         *panels_of_maps(prediction),
     ]
     for index, pin in enumerate(pins):
@@ -132,7 +137,7 @@ def describe_point(answers: CueAnswers, pin: Pin) -> str:
     """A sentence on a pinned thing: the answer, the correct one, and weight and influence of the cue that decides."""
     thing, scene = answers.thing_at(pin), answers.scene
     if thing is None:
-        return f"**Point {pin.number}** is not on a thing; point at one of the white marks."
+        return f"**Point {pin.number}** is not on an object; point at one of the white ones."
     said = CUE_COLOURS[answers.prediction.labels[pin.y, pin.x]]
     correct, cue = CUE_COLOURS[scene.classes[thing]], scene.cues[scene.meant[thing]]
     verdict = f"**{said}**, which is correct" if said == correct else f"**{said}**, but **{correct}** is correct"

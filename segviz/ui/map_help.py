@@ -14,7 +14,7 @@ from segviz.catalogue.record import SCENES, VAL
 from segviz.models.registry import MODELS
 from segviz.prediction.prediction import Prediction
 from segviz.results.gain import gains_over_fcn
-from segviz.results.seeds import Runs, context_change, context_changes, read_runs, score_origin
+from segviz.results.seeds import Runs, change_text, context_changes, read_runs, score_origin
 
 WORTH_HELP = (
     "**mIoU without the context**: by how many percentage points this checkpoint's mIoU changes when what the block "
@@ -85,8 +85,10 @@ def folder_runs(folder: Path) -> Runs:
 def mean_words(name: str) -> str:
     """What follows the line of one checkpoint where Results shows the mean of several seeds; else ""."""
     seeds = folder_runs(checkpoints_folder()).get(name, ())
-    count, mean = len(context_changes(seeds)), context_change(seeds)
-    return f" (this seed; {score_origin(count)}: val {format_points(mean)})" if mean is not None and count > 1 else ""
+    changes = context_changes(seeds)
+    if len(changes) < 2:
+        return ""
+    return f" (this seed; {score_origin(len(changes))}: val {change_text(changes)})"
 
 
 def gain_words(name: str) -> str:

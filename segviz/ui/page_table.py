@@ -94,7 +94,7 @@ PAGES = (
         "emoji_objects",
         Group.TASK,
         "Cues",
-        "Scenes whose right answer is known: which block finds the cue, and which looks at it.",
+        "Scenes whose correct answer is known: which block finds the cue, and which looks at it.",
         models_key="cues model",
         has_picture=False,
     ),

@@ -41,6 +41,21 @@ class ColumnHead:
     format: str | None = None
 
 
+@dataclass(frozen=True)
+class Opener:
+    """What happens when the reader opens a cell.
+
+    Attributes:
+        pick: called with the row's number and the column's head.
+        opened: the row and head of the cell that is open; it is marked.
+        place: the key of the container that shows what is opened; the browser goes there.
+    """
+
+    pick: Callable[[int, str], None]
+    opened: tuple[int, str]
+    place: str
+
+
 def explain_columns(heads: Iterable[Described]) -> None:
     """The meanings of a table's columns as a folded list, for readers without a pointer; the heads have them too."""
     with st.expander("What the columns mean"):
@@ -52,7 +67,7 @@ def show_table(
     heads: Iterable[Described],
     label: str,
     pinned: str | None = None,
-    pick: Callable[[int, str], None] | None = None,
+    opener: Opener | None = None,
 ) -> None:
     """A table whose heads explain themselves and sort it.
 
@@ -61,8 +76,7 @@ def show_table(
         heads: descriptions of columns; columns without one are text.
         label: what the table shows, for screen readers; unique on the page.
         pinned: the head of the column that names the row and stays while others scroll; the first by default.
-        pick: called with the row's number and the column's head when the reader opens a cell; with it, every cell with
-            a value is a button, but those that name the row.
+        opener: with it, every cell with a value is a button that opens it, but those that name the row.
     """
     pinned = pinned or next(iter(values))
     known = {head.title: head for head in heads}
@@ -79,17 +93,20 @@ def show_table(
                 "values": column,
             }
         )
-    data, key = {"label": label, "columns": columns, "opens": pick is not None}, f"table {label}"
+    data: dict[str, object] = {"label": label, "columns": columns}
+    if opener is not None:
+        data |= {"place": opener.place, "opened": opener.opened}
+    key = f"table {label}"
 
     def take_pick() -> None:
-        """Call `pick` with what the browser sent, if it is a cell of this table."""
+        """Call the opener with what the browser sent, if it is a cell of this table."""
         state = st.session_state.get(key)
         cell = state.get("picked") if isinstance(state, Mapping) else None
-        if pick is None or not isinstance(cell, list) or len(cell) != 2:
+        if opener is None or not isinstance(cell, list) or len(cell) != 2:
             return
         row, title = cell
         if type(row) is int and isinstance(title, str) and title in values and 0 <= row < len(values[title]):
-            pick(row, title)
+            opener.pick(row, title)
 
     mount(load_component("table"), data, key=key, width="stretch", height="content", on_picked_change=take_pick)
 

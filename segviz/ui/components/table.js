@@ -39,23 +39,43 @@ function createHeader(column, order, onClick) {
 }
 
 /** A cell's text; where cells open something, a button. */
-function createContent(column, index, open) {
+function createContent(column, index, opener) {
   const text = column.texts[index];
-  if (!open || column.pinned || column.values[index] === null) return text;
-  return Object.assign(document.createElement("button"), { type: "button", textContent: text, onclick: () => open([index, column.title]) });
+  if (!opener || column.pinned || column.values[index] === null) return text;
+  const button = Object.assign(document.createElement("button"), { type: "button", textContent: text, onclick: () => opener.open([index, column.title]) });
+  const [row, title] = opener.opened;
+  if (row === index && title === column.title) button.setAttribute("aria-current", "true");
+  return button;
 }
 
-function createRow(columns, index, open) {
+/** Bring the container of a Streamlit key into view, and the keyboard with it. */
+function goTo(key) {
+  const place = document.querySelector(`.st-key-${key}`);
+  if (!place) return;
+  place.tabIndex = -1;
+  place.focus({ preventScroll: true });
+  place.scrollIntoView({ block: "start" });
+}
+
+/** Say above the table that it goes on, while it is wider than its frame. */
+function watchWidth(parentElement) {
+  const frame = parentElement.querySelector(".frame"), more = parentElement.querySelector(".more");
+  parentElement.widthObserver?.disconnect();
+  parentElement.widthObserver = new ResizeObserver(() => { more.hidden = frame.scrollWidth <= frame.clientWidth; });
+  for (const part of [frame, frame.firstElementChild]) parentElement.widthObserver.observe(part);
+}
+
+function createRow(columns, index, opener) {
   const row = document.createElement("tr");
   row.append(...columns.map((column) => {
-    const cell = createCell(column.pinned ? "th" : "td", column, createContent(column, index, open));
+    const cell = createCell(column.pinned ? "th" : "td", column, createContent(column, index, opener));
     if (column.pinned) cell.scope = "row";
     return cell;
   }));
   return row;
 }
 
-function draw(parentElement, { label, columns }, open) {
+function draw(parentElement, { label, columns }, opener) {
   const table = parentElement.querySelector("table"), { title = "", order = "" } = parentElement.sorted ?? {};
   const by = columns.find((column) => column.title === title);
   const caption = Object.assign(document.createElement("caption"), { textContent: label });
@@ -64,16 +84,22 @@ function draw(parentElement, { label, columns }, open) {
     const own = column === by ? order : "";
     return createHeader(column, own, () => {
       parentElement.sorted = { title: column.title, order: nextOrder(own, column.number) };
-      draw(parentElement, { label, columns }, open);
+      draw(parentElement, { label, columns }, opener);
       table.querySelectorAll("thead button")[columns.indexOf(column)].focus();
     });
   }));
   top.append(headers);
-  body.append(...sortRows((by ?? columns[0]).values, by ? order : "").map((index) => createRow(columns, index, open)));
+  body.append(...sortRows((by ?? columns[0]).values, by ? order : "").map((index) => createRow(columns, index, opener)));
   table.replaceChildren(caption, top, body);
 }
 
 export default function ({ parentElement, data: [data], setTriggerValue }) {
   const columns = data.columns.map((column) => ({ ...column, long: column.texts.some((text) => text.length >= LONG) }));
-  draw(parentElement, { ...data, columns }, data.opens && ((cell) => setTriggerValue("picked", cell)));
+  const open = (cell) => {
+    setTriggerValue("picked", cell);
+    goTo(data.place);
+  };
+  parentElement.querySelector(".frame").classList.toggle("opens", Boolean(data.place));
+  draw(parentElement, { ...data, columns }, data.place && { open, opened: data.opened });
+  watchWidth(parentElement);
 }
