@@ -449,7 +449,7 @@ BAD = {
     "half.jpg": (encoded(drawing(), "JPEG")[:-300], "damaged or incomplete"),
     "huge.png": (huge_png(), "megapixels"),
     "nothing.png": (b"", "the file is empty"),
-    "animation.png": (encoded(drawing(), "GIF"), "GIF is not supported; use PNG, JPEG, WebP, BMP or TIFF"),
+    "animation [1].png": (encoded(drawing(), "GIF"), "GIF is not supported; use PNG, JPEG, WebP, BMP or TIFF"),
 }
 
 

@@ -312,7 +312,9 @@ def test_an_upload_named_with_markup_is_only_a_name(
         expect(page.locator(".stage[style*='120 / 96'][data-ready='1']").first).to_be_visible()
     else:
         expect(page.get_by_test_id("stFileChipName")).to_have_attribute("title", file["name"])
-        expect(page.get_by_test_id("stAlert").first).to_contain_text("cannot be used: SVG is not supported; use PNG")
+        told = page.get_by_test_id("stAlert").first
+        expect(told).to_contain_text("cannot be used: SVG is not supported; use PNG")
+        assert "\\" not in told.inner_text()  # a name is escaped once
     page.wait_for_timeout(1000)
     assert (watched.wrong, len(beacon.hits)) == ([], before)
 

@@ -97,7 +97,7 @@ def decode_upload(name: str, data: bytes) -> Picture | str:
         longest = max(DISPLAY_SIDE, round(max(whole.shape[:2]) * largest_scale(*whole.shape[:2])))
         return Picture(name, fit_within(whole, longest), file_size=(whole.shape[0], whole.shape[1]))
     except ImageError as error:
-        return f"{escape_markdown(name_text(name))} cannot be used: {error}."
+        return f"{name_text(name)} cannot be used: {error}."
 
 
 def caveat_of(picture: Picture) -> str:
