@@ -275,8 +275,8 @@ with settings.popover("Panels"):
 if len(class_sets) > 1:
     st.caption(escape_markdown(describe_class_sets(compared)))
 if panels:
-    voters = [one for name, one in predictions.items() if name in select_same_classes(compared)]
-    voters = voters or list(predictions.values())
+    same = select_same_classes(compared)
+    voters = [one for name, one in predictions.items() if name in same] or list(predictions.values())
     show_compared(picture, panels, first_disputed(voters, picture), why_first_disputed(voters, picture))
 else:
     st.info("Choose what to show.")

@@ -6,7 +6,7 @@ from segviz.attention.maps import BasesAttention
 from segviz.catalogue.own_models import own_models
 from segviz.models.registry import MODELS
 from segviz.text import escape_markdown, join_with_commas
-from segviz.ui.first_sight import FIRST_MODEL, first_place, why_first
+from segviz.ui.first_sight import FIRST_MODEL, first_place, say_why, why_first
 from segviz.ui.lead_to import lead_to
 from segviz.ui.map_help import explain_first_worth, how_to_read
 from segviz.ui.models import predict_or_stop
@@ -58,4 +58,4 @@ def viewer() -> None:
 with street:
     viewer()
     explain_first_worth(FIRST_MODEL)
-    st.caption(f"The page begins {why_first(prediction, picture)}; point or click elsewhere.")
+    st.caption(say_why(why_first(prediction, picture)))

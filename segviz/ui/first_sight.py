@@ -36,9 +36,14 @@ def why_first_disputed(predictions: Sequence[Labelled], picture: Picture) -> str
     return why_disputed([one.labels for one in predictions], first_disputed(predictions, picture))
 
 
+def say_why(why: str) -> str:
+    """A sentence on where a page begins, from a reason of `why_first` or `why_first_disputed`."""
+    return f"The page begins {why}; point or click elsewhere."
+
+
 def tell_first(why: str) -> str:
     """What the viewer says while the reader has neither pinned nor pointed; "" without a reason."""
-    return f"No point is pinned. The page begins {why}; point or click elsewhere." if why else ""
+    return f"No point is pinned. {say_why(why)}" if why else ""
 
 
 def first_seen(page: str, picture: Picture, pins: Sequence[Pin], rest: Place | None) -> Place:
