@@ -40,6 +40,7 @@ from segviz.attention.direction import Direction
 from segviz.attention.maps import OffsetMaskAttention, SpatialMap, StripAttention
 from segviz.attention.statistics import summarise
 from segviz.figures.colour import weight_scale
+from segviz.figures.strongest import pool_strongest
 from segviz.ui.viewer import latest_display, latest_pins
 from segviz.viewer import wire
 from segviz.viewer.display import CHOICES, Display
@@ -413,6 +414,18 @@ def test_cells_without_weight_are_never_the_strongest(page: Page) -> None:
     values = np.zeros((4, 8))
     values[0, 7] = 1
     assert javascript(page, "maps.strongestCells(values, [4, 8], 0, 0)", values) == [7]
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_cells_that_share_a_pixel_show_the_strongest_and_hide_none_that_is_no_number(page: Page, step: int) -> None:
+    values = np.random.default_rng(5).standard_normal((7, 10))
+    values[2, 3], values[6, 9] = np.nan, -9
+    expected = pool_strongest(values, step).values.ravel()
+    texts = [str(one) for one in values.ravel()]  # JSON has no number for NaN
+    call = "(texts) => Array.from(maps.strongestOfBlocks(Float64Array.from(texts, Number), [7, 10], %d), String)"
+    found = [float(one) for one in page.evaluate(call % step, texts)]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert np.isnan(expected).sum() == 1
 
 
 @pytest.mark.parametrize("value", [0.0, -0.3, -1.0, -20.0, -80.0, 3.5, -5000.0, -np.inf])

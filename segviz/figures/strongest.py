@@ -22,12 +22,12 @@ class Strongest:
 def pool_strongest(values: Float[np.ndarray, "rows columns"], step: int) -> Strongest:
     """Blocks of `step` x `step` cells, from the upper left; those at the other edges may have fewer.
 
-    The strongest is the value that is furthest from 0; with 1 as step, nothing changes.
+    The strongest is the value that is furthest from 0, or one that is no number; with 1 as step, nothing changes.
     """
     height, width = values.shape
     down, along = math.ceil(height / step), math.ceil(width / step)
     strength = np.full((down * step, along * step), -1.0, np.float32)  # below any, so that no place off the grid wins
-    strength[:height, :width] = np.abs(np.nan_to_num(values))
+    strength[:height, :width] = np.nan_to_num(np.abs(values), nan=np.inf, posinf=np.inf)
     blocks = strength.reshape(down, step, along, step).transpose(0, 2, 1, 3).reshape(down, along, step * step)
     first = blocks.argmax(2)
     rows = np.arange(down)[:, None] * step + first // step

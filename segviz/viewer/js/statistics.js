@@ -54,14 +54,17 @@ export function strongestCells(weights, [rows, columns], row, column, count = LE
   return best;
 }
 
-/** The value furthest from 0 in each block of `step` x `step` cells; as `pool_strongest` in segviz/figures/strongest.py. */
+/**
+ * The value furthest from 0, or one that is no number, in each block of `step` x `step` cells; as `pool_strongest` in
+ * segviz/figures/strongest.py.
+ */
 export function strongestOfBlocks(values, [rows, columns], step) {
   const along = Math.ceil(columns / step), found = new Float32Array(Math.ceil(rows / step) * along);
   for (let r = 0, i = 0; r < rows; r++) {
     const first = Math.floor(r / step) * along;
     for (let c = 0; c < columns; c++, i++) {
       const at = first + Math.floor(c / step);
-      if (Math.abs(values[i]) > Math.abs(found[at])) found[at] = values[i];
+      if (Number.isNaN(values[i]) || Math.abs(values[i]) > Math.abs(found[at])) found[at] = values[i];
     }
   }
   return found;
