@@ -80,13 +80,33 @@ def single_image(call: AttentionCall) -> tuple[Tensor, Tensor, Tensor | None]:
     return queries, keys, bias
 
 
+def in_order(
+    layout: Tokens, queries: Tensor, keys: Tensor, bias: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Factors and bias of one image in the order of a map: prefix tokens, then the cells row by row.
+
+    Raises:
+        NotShownError: the recipe expects other tokens.
+    """
+    for order, tokens in ((layout.order, queries), (layout.key_order, keys)):
+        if order is not None and len(order) != tokens.shape[1]:
+            raise NotShownError(f"its recipe expects {len(order)} tokens; it has {tokens.shape[1]}; {DECLARE_IT}")
+    if layout.order is not None:
+        queries = queries[:, layout.order]
+        bias = bias[:, layout.order] if bias is not None and bias.shape[1] > 1 else bias
+    if layout.key_order is not None:
+        keys = keys[:, layout.key_order]
+        bias = None if bias is None else bias[:, :, layout.key_order]
+    return queries, keys, bias
+
+
 def dense_map(call: AttentionCall, layout: Tokens, covers: Cover) -> MultiHeadAttention:
     """Dense attention, with its bias in the simplest form that holds it.
 
     Raises:
-        NotShownError: as in `single_image`, or the bias is too large and has no simple form.
+        NotShownError: as in `single_image` and `in_order`, or the bias is too large and has no simple form.
     """
-    queries, keys, bias = single_image(call)
+    queries, keys, bias = in_order(layout, *single_image(call))
     queries, keys, scale, table = copy_factor(queries), copy_factor(keys), call.scale, None
     bias = None if bias is None else simplify(bias.detach().float())
     if bias is not None and bias.shape[1] > 1:

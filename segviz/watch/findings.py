@@ -19,7 +19,7 @@ from segviz.watch.build_map import build_map
 from segviz.watch.call import AttentionCall
 from segviz.watch.declared_map import build_declared
 from segviz.watch.grids import DECLARE_IT, NotShownError, head_count
-from segviz.watch.layout import ObjectQueries, TokenLayout, Tokens, describe_order, guess_layout
+from segviz.watch.layout import ObjectQueries, TokenLayout, Tokens, Windows, describe_order, guess_layout
 from segviz.watch.recipes.recipe import Recipe, read_layout
 from segviz.watch.record import Declaration
 from segviz.watch.sampled_call import SPELLING, SampledCall
@@ -87,8 +87,9 @@ class Findings:
             check_difference(difference, call.tolerance)
             check = describe_difference(difference)
             layout = read_layout(self.recipes, call)
-            if layout is None:
+            if not isinstance(layout, Windows):
                 call = call.join_leading(head_count(call.running) or 1)
+            if layout is None:
                 layout = guess_layout(call, self.seen, self.grid)
             if self.layers and not self.is_chosen(call.path):
                 self._list(call.path, call.spelling, describe_call(layout, call), check)

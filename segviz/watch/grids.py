@@ -90,6 +90,8 @@ def fit_tokens(
             return fits[0]
     exact = select_fits(tokens, stride_grids(seen, exact=True), seen, allowed)
     fits = exact if len(exact) == 1 else select_fits(tokens, stride_grids(seen), seen, allowed)
+    if not fits and known is None:
+        fits = select_fits(tokens, stride_grids(seen, exact=True), seen, tuple(first_tokens(running)))
     if not fits:
         raise NotShownError(
             f"its {tokens} {what} are not a grid of the picture of {size_text(seen)} pixels; {GIVE_GRID}"
@@ -169,14 +171,17 @@ def prefix_tokens(running: Sequence[RunningModule]) -> int | None:
 def puts_first(running: Sequence[RunningModule], count: int) -> bool:
     """Whether the network says that so many tokens come before the cells: a count, or parameters by their names."""
     known = prefix_tokens(running)
-    if known is not None:
-        return known == count
-    for one in running:
-        for module in one.module.modules():
-            tokens = [value for name in FIRST_TOKENS if isinstance(value := getattr(module, name, None), Tensor)]
-            if tokens and sum(token.shape[-2] if token.dim() > 1 else 1 for token in tokens) == count:
-                return True
-    return False
+    return count in first_tokens(running) if known is None else known == count
+
+
+def first_tokens(running: Sequence[RunningModule]) -> list[int]:
+    """How many tokens come before the cells, by the shapes of parameters of the running modules that are named so."""
+    counts = []
+    for module in dict.fromkeys(part for one in running for part in one.module.modules()):
+        tokens = [value for name in FIRST_TOKENS if isinstance(value := getattr(module, name, None), Tensor)]
+        if tokens:
+            counts.append(sum(token.shape[-2] if token.dim() > 1 else 1 for token in tokens))
+    return counts
 
 
 def head_count(running: Sequence[RunningModule]) -> int | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from segviz.attention.grid_map import Grid
 from segviz.watch.call import AttentionCall
-from segviz.watch.grids import NotShownError, fit_tokens, puts_first
+from segviz.watch.grids import DECLARE_IT, NotShownError, fit_tokens, puts_first
 from segviz.watch.layout_checks import check_channels, check_leading, check_padding
 
 
@@ -22,6 +23,9 @@ class Tokens:
         prefix: how many tokens before the queries' cells are not in the picture.
         key_prefix: the same of the keys.
         assumed: whether nothing in the network says that these tokens come first.
+        order: which of the call's queries are the prefix tokens, and which the cells row by row; None if the call has
+            them in this order.
+        key_order: the same of the keys.
     """
 
     grid: Grid
@@ -29,6 +33,8 @@ class Tokens:
     prefix: int = 0
     key_prefix: int = 0
     assumed: bool = False
+    order: Tensor | None = None
+    key_order: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,38 @@ class ObjectQueries:
 
 
 TokenLayout = Tokens | Windows | ObjectQueries
+
+
+def order_tokens(grid: Grid, places: Tensor, key_grid: Grid | None = None, key_places: Tensor | None = None) -> Tokens:
+    """The layout of tokens in any order.
+
+    Args:
+        grid: rows and columns of the queries' cells.
+        places: the cell number of each query; -1 for a token that is not in the picture.
+        key_grid: the same of the keys; None if they are the queries' cells.
+        key_places: the same of the keys, given with their grid.
+
+    Raises:
+        NotShownError: a cell has no token, or several.
+    """
+    order, prefix = place_order(grid, places)
+    if key_grid is None or key_places is None:
+        return Tokens(grid, grid, prefix, prefix, order=order, key_order=order)
+    key_order, key_prefix = place_order(key_grid, key_places)
+    return Tokens(grid, key_grid, prefix, key_prefix, order=order, key_order=key_order)
+
+
+def place_order(grid: Grid, places: Tensor) -> tuple[Tensor, int]:
+    """Which token comes where if those off the picture come first and the cells then follow, and how many those are.
+
+    Raises:
+        NotShownError: a cell has no token, or several.
+    """
+    order = places.argsort(stable=True)
+    prefix, cells = int((places < 0).sum()), grid[0] * grid[1]
+    if not torch.equal(places[order][prefix:], torch.arange(cells)):
+        raise NotShownError(f"its {len(places)} tokens are not the {grid[0]} x {grid[1]} cells; {DECLARE_IT}")
+    return order, prefix
 
 
 def guess_layout(call: AttentionCall, seen: Grid, grid: Grid | None) -> Tokens:

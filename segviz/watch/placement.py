@@ -195,12 +195,13 @@ def patch_multiple(model: nn.Module) -> int:
 def own_size(model: nn.Module) -> Grid | None:
     """The input size that a network says it has: timm's and torchvision's vision transformers, transformers' config."""
     embed = getattr(model, "patch_embed", None)
-    config = getattr(model, "pretrained_cfg", None)
+    config, settings = getattr(model, "pretrained_cfg", None), getattr(model, "config", None)
+    parts = (settings, getattr(settings, "vision_config", None), getattr(settings, "backbone_config", None))
     for value in (
         getattr(embed, "img_size", None),
         config.get("input_size") if isinstance(config, dict) else None,
         getattr(model, "image_size", None),
-        getattr(getattr(model, "config", None), "image_size", None),
+        *(getattr(part, "image_size", None) for part in parts),
     ):
         if isinstance(value, int):
             return value, value

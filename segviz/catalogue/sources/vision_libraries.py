@@ -72,13 +72,14 @@ def open_torchvision(name: str, weights: str | Path | None) -> OpenedNetwork:
     else:
         network, notes = build_with_weights(f"torchvision:{name}", lambda options: builder(**bare, **options), weights)
     preset = trained.transforms()
-    mean, std = (getattr(preset, one, None) for one in ("mean", "std"))
+    mean, std, crop = (getattr(preset, one, None) for one in ("mean", "std", "crop_size"))
     return OpenedNetwork(
         network.eval(),
         f"torchvision:{name}",
         tuple(trained.meta.get("categories", ())) if weights in (None, RANDOM_WEIGHTS) else (),
         mean=tuple(mean) if mean else None,
         std=tuple(std) if std else None,
+        size=(crop[0], crop[0]) if crop else None,
         origin="of torchvision's weights",
         notes=notes,
     )

@@ -25,7 +25,7 @@ def read_sampling(module: nn.Module, values: Mapping[str, Any], running: Sequenc
 def read_sampling_alone(
     module: nn.Module, values: Mapping[str, Any], running: Sequence[RunningModule]
 ) -> SampledCall | None:
-    """D-FINE's, which has no last projection: its sum over points ends with `contiguous`."""
+    """D-FINE's and DEIMv2's, which have no last projection: its sum over points ends with `contiguous`."""
     output, locations = values[RESULT], values.get("sampling_locations")
     if not isinstance(output, Tensor) or not isinstance(locations, Tensor) or output.dim() != 3:
         return None
@@ -79,13 +79,23 @@ DEFORMABLE_RECIPES = (
             "transformers.models.rt_detr_v2.modeling_rt_detr_v2.RTDetrV2MultiscaleDeformableAttention",
             "transformers.models.lw_detr.modeling_lw_detr.LwDetrMultiscaleDeformableAttention",
             "transformers.models.rf_detr.modeling_rf_detr.RfDetrMultiscaleDeformableAttention",
+            "transformers.models.pp_doclayout_v2.modeling_pp_doclayout_v2.PPDocLayoutV2MultiscaleDeformableAttention",
+            "transformers.models.pp_doclayout_v3.modeling_pp_doclayout_v3.PPDocLayoutV3MultiscaleDeformableAttention",
+            "transformers.models.pp_doclayout_v4.modeling_pp_doclayout_v4.PPDocLayoutV4MultiscaleDeformableAttention",
+            "transformers.models.grounding_dino.modeling_grounding_dino.GroundingDinoMultiscaleDeformableAttention",
+            "transformers.models.mm_grounding_dino.modeling_mm_grounding_dino."
+            "MMGroundingDinoMultiscaleDeformableAttention",
+            "transformers.models.omdet_turbo.modeling_omdet_turbo.OmDetTurboMultiscaleDeformableAttention",
             "*.MSDeformAttn",  # the authors' Deformable DETR and Mask2Former
         ),
         ("linear",),
         read_sampling,
     ),
     DeclarationRecipe(
-        ("transformers.models.d_fine.modeling_d_fine.DFineMultiscaleDeformableAttention",),
+        (
+            "transformers.models.d_fine.modeling_d_fine.DFineMultiscaleDeformableAttention",
+            "transformers.models.deimv2.modeling_deimv2.Deimv2MultiscaleDeformableAttention",
+        ),
         ("contiguous",),
         read_sampling_alone,
     ),

@@ -10,6 +10,8 @@ from segviz.watch.recipes.deformable import DEFORMABLE_RECIPES
 from segviz.watch.recipes.linear import LINEAR_RECIPES
 from segviz.watch.recipes.object_queries import OBJECT_QUERY_RECIPES
 from segviz.watch.recipes.recipe import DeclarationRecipe, LayoutRecipe, Recipe
+from segviz.watch.recipes.spread_windows import SPREAD_WINDOW_RECIPES
+from segviz.watch.recipes.token_orders import TOKEN_ORDER_RECIPES
 from segviz.watch.recipes.windows import WINDOW_RECIPES
 
 GROUP = "segviz.recipes"
@@ -30,4 +32,12 @@ def find_recipes() -> tuple[Recipe, ...]:
             logging.getLogger(__name__).warning("recipe %s was left out: %s", point.name, error)
             continue
         found += recipes
-    return (*found, *WINDOW_RECIPES, *OBJECT_QUERY_RECIPES, *LINEAR_RECIPES, *DEFORMABLE_RECIPES)
+    return (
+        *found,
+        *WINDOW_RECIPES,
+        *SPREAD_WINDOW_RECIPES,
+        *TOKEN_ORDER_RECIPES,
+        *OBJECT_QUERY_RECIPES,
+        *LINEAR_RECIPES,
+        *DEFORMABLE_RECIPES,
+    )

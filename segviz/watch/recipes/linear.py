@@ -10,10 +10,14 @@ from torch import Tensor, nn
 
 from segviz.watch.frames import RunningModule, is_one_of
 from segviz.watch.recipes.recipe import DeclarationRecipe
-from segviz.watch.recipes.windows import local_sides, patch_positions
+from segviz.watch.recipes.spread_windows import patch_positions
+from segviz.watch.recipes.windows import local_sides
 from segviz.watch.record import Declaration
 
-MOBILEVIT_V2 = ("timm.models.mobilevit.MobileVitV2Block",)
+MOBILEVIT_V2 = (
+    "timm.models.mobilevit.MobileVitV2Block",
+    "transformers.models.mobilevitv2.modeling_mobilevitv2.MobileViTV2Layer",
+)
 
 
 def read_lite_attention(
@@ -49,5 +53,12 @@ def read_separable_attention(
 
 LINEAR_RECIPES = (
     DeclarationRecipe(("timm.models.efficientvit_mit.LiteMLA",), ("matmul", "__matmul__"), read_lite_attention),
-    DeclarationRecipe(("timm.models.mobilevit.LinearSelfAttention",), ("softmax",), read_separable_attention),
+    DeclarationRecipe(
+        (
+            "timm.models.mobilevit.LinearSelfAttention",
+            "transformers.models.mobilevitv2.modeling_mobilevitv2.MobileViTV2LinearSelfAttention",
+        ),
+        ("softmax",),
+        read_separable_attention,
+    ),
 )

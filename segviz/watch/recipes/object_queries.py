@@ -5,7 +5,7 @@ from __future__ import annotations
 from segviz.watch.call import AttentionCall
 from segviz.watch.frames import RunningModule
 from segviz.watch.grids import NotShownError
-from segviz.watch.layout import ObjectQueries, Tokens
+from segviz.watch.layout import ObjectQueries
 from segviz.watch.recipes.recipe import LayoutRecipe
 
 CROSS = ("encoder_attn", "cross_attn", "multihead_attn")  # names of cross attention in decoder layers
@@ -21,13 +21,6 @@ def read_decoder_layer(call: AttentionCall, running: RunningModule) -> ObjectQue
     if name == "self_attn":  # as many queries as some grid has cells, such as 300 for 480 x 640, would look like places
         raise NotShownError("it relates object queries to each other, not to places")
     return ObjectQueries() if name in CROSS else None
-
-
-def read_encoder_with_queries(call: AttentionCall, running: RunningModule) -> Tokens:
-    """EoMT: its last blocks have object queries before the class and register tokens and the patches (CVPR 2025)."""
-    rows, columns = running.module.grid_size  # type: ignore[misc]
-    grid, prefix = (int(rows), int(columns)), call.tokens - int(rows) * int(columns)
-    return Tokens(grid, grid, prefix, prefix)
 
 
 OBJECT_QUERY_RECIPES = (
@@ -48,10 +41,16 @@ OBJECT_QUERY_RECIPES = (
             "transformers.models.d_fine.modeling_d_fine.DFineDecoderLayer",
             "transformers.models.lw_detr.modeling_lw_detr.LwDetrDecoderLayer",
             "transformers.models.rf_detr.modeling_rf_detr.RfDetrDecoderLayer",
+            "transformers.models.deimv2.modeling_deimv2.Deimv2DecoderLayer",
+            "transformers.models.pp_doclayout_v2.modeling_pp_doclayout_v2.PPDocLayoutV2DecoderLayer",
+            "transformers.models.pp_doclayout_v3.modeling_pp_doclayout_v3.PPDocLayoutV3DecoderLayer",
+            "transformers.models.pp_doclayout_v4.modeling_pp_doclayout_v4.PPDocLayoutV4DecoderLayer",
+            "transformers.models.grounding_dino.modeling_grounding_dino.GroundingDinoDecoderLayer",
+            "transformers.models.mm_grounding_dino.modeling_mm_grounding_dino.MMGroundingDinoDecoderLayer",
+            "transformers.models.omdet_turbo.modeling_omdet_turbo.OmDetTurboDeformableTransformerDecoderLayer",
             "*.TransformerDecoderLayer",  # the authors' DETR
             "*.DeformableTransformerDecoderLayer",  # the authors' Deformable DETR
         ),
         read_decoder_layer,
     ),
-    LayoutRecipe(("transformers.models.eomt.modeling_eomt.EomtForUniversalSegmentation",), read_encoder_with_queries),
 )

@@ -1,17 +1,14 @@
-"""Windows of library modules: Swin, SAM and SAM 2, ViTDet, TinyViT, EfficientViT-M, Twins, Hiera, MobileViT."""
+"""Windows side by side: Swin, SAM and SAM 2, ViTDet, TinyViT, EfficientViT-M, Twins, DaViT, GC ViT, NesT."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from segviz.attention.grid_map import Grid
 from segviz.attention.windowed import window_places
 from segviz.watch.call import AttentionCall
 from segviz.watch.frames import RunningModule
-from segviz.watch.grids import DECLARE_IT, NotShownError
 from segviz.watch.layout import Windows
 from segviz.watch.recipes.recipe import LayoutRecipe
 
@@ -34,9 +31,9 @@ def cut_windows(grid: Grid, window: Grid, shift: Grid, *, roll_first: bool = Fal
 
 
 def read_timm_swin(call: AttentionCall, running: RunningModule) -> Windows | None:
-    """Timm's Swin and Swin v2: rolled, then padded."""
+    """Timm's Swin, Swin v2 and Swin v2 of Christoph Reich: rolled, then padded."""
     grid, module = local_sides(running), running.module
-    if running.function != "_attn" or grid is None:
+    if running.function not in ("_attn", "_shifted_window_attn") or grid is None:
         return None
     return cut_windows(grid, as_pair(module.window_size), as_pair(module.shift_size), roll_first=True)
 
@@ -93,66 +90,32 @@ def read_twins(call: AttentionCall, running: RunningModule) -> Windows | None:
     return None if grid is None else cut_windows(grid, as_pair(running.module.ws), (0, 0))
 
 
-def read_mobilevit(call: AttentionCall, running: RunningModule) -> Windows | None:
-    """MobileViT: the pixels at one position of all patches attend to each other."""
-    places = patch_positions(running)
-    if places is None:
+def read_padded_windows(call: AttentionCall, running: RunningModule) -> Windows | None:
+    """DaViT's windows, and those of Florence-2's encoder: padded, and never shifted."""
+    sides = local_sides(running) or local_sides(running, "height", "width")
+    if running.function != "forward" or sides is None:
         return None
-    grid, cells = places
-    return Windows(grid, grid, cells, cells)
+    return cut_windows(sides, as_pair(running.module.window_size), (0, 0))
 
 
-def patch_positions(running: RunningModule) -> tuple[Grid, Tensor] | None:
-    """The grid, and the cell (positions in a patch, patches) of each token, of a running MobileViT block."""
-    patches = local_sides(running, "num_patch_h", "num_patch_w")
-    sides = local_sides(running, "patch_h", "patch_w")
-    if running.function != "forward" or patches is None or sides is None:
+def read_gc_vit(call: AttentionCall, running: RunningModule) -> Windows | None:
+    """GC ViT: windows that divide the grid; those of some blocks share their queries, which see the whole picture."""
+    sides = local_sides(running)
+    if running.function != "_window_attn" or sides is None:
         return None
-    return position_cells(patches, sides)
+    return cut_windows(sides, as_pair(running.module.window_size), (0, 0))
 
 
-def position_cells(patches: Grid, sides: Grid) -> tuple[Grid, Tensor]:
-    """The same from the number of patches and their sides."""
-    grid = patches[0] * sides[0], patches[1] * sides[1]
-    cells = torch.arange(grid[0] * grid[1]).reshape(patches[0], sides[0], patches[1], sides[1])
-    return grid, cells.permute(1, 3, 0, 2).reshape(sides[0] * sides[1], patches[0] * patches[1])
-
-
-def read_hiera(call: AttentionCall, running: RunningModule) -> Windows | None:
-    """Hiera: tokens are ordered so that those which are pooled together lie apart by strides, see its `Unroll`.
-
-    Raises:
-        NotShownError: the whole Hiera is not watched, or its tokens do not fit.
-    """
-    if running.function != "forward":
+def read_nest(call: AttentionCall, running: RunningModule) -> Windows | None:
+    """NesT: square blocks, on the last axis of the call's groups."""
+    features = running.shape("x")
+    if running.function != "forward" or features is None or len(features) != 4:
         return None
-    attention: Any = running.module
-    network: Any = call.running[-1].module
-    if not hasattr(network, "unroll"):
-        raise NotShownError("the order of its tokens is known to the whole Hiera only; watch the whole network")
-    rows, columns = (int(side) for side in network.unroll.size)
-    start = network.unroll(torch.arange(rows * columns, dtype=torch.float64).reshape(1, -1, 1)).reshape(-1).long()
-    keys, key_grid = coarsen(start, (rows, columns), call.leading, call.key_tokens)
-    queries, grid = coarsen(start, (rows, columns), call.leading, call.tokens)
-    count = call.leading[2] if attention.use_mask_unit_attn else 1
-    places = [one.reshape(-1, count).T for one in (queries, keys)]
-    return Windows(grid, key_grid, places[0], places[1], axis=1)
-
-
-def coarsen(start: Tensor, grid: Grid, leading: tuple[int, ...], tokens: int) -> tuple[Tensor, Grid]:
-    """The cells of tokens that were pooled 2 x 2, perhaps again, and the grid of these cells.
-
-    Raises:
-        NotShownError: the tokens are not a pooling of the cells.
-    """
-    total = tokens * (leading[2] if len(leading) > 2 else 1)
-    rows, columns = start[:total] // grid[1], start[:total] % grid[1]
-    left = grid[0] * grid[1]
-    while left > total:
-        rows, columns, grid, left = rows // 2, columns // 2, (grid[0] // 2, grid[1] // 2), left // 4
-    if left != total:
-        raise NotShownError(f"its {total} tokens are not a pooling of the {len(start)} patches; {DECLARE_IT}")
-    return rows * grid[1] + columns, grid
+    level: Any = running.module
+    blocks = math.isqrt(features[1])
+    side, block = blocks * int(level.block_size), int(level.block_size)
+    places = window_places((side, side), (block, block))
+    return Windows((side, side), (side, side), places, places, (block, block), axis=1)
 
 
 WINDOW_RECIPES = (
@@ -160,6 +123,7 @@ WINDOW_RECIPES = (
         (
             "timm.models.swin_transformer.SwinTransformerBlock",
             "timm.models.swin_transformer_v2.SwinTransformerV2Block",
+            "timm.models.swin_transformer_v2_cr.SwinTransformerV2CrBlock",
         ),
         read_timm_swin,
     ),
@@ -170,6 +134,7 @@ WINDOW_RECIPES = (
             "transformers.models.swinv2.modeling_swinv2.Swinv2Layer",
             "transformers.models.maskformer.modeling_maskformer_swin.MaskFormerSwinLayer",
             "transformers.models.donut.modeling_donut_swin.DonutSwinLayer",
+            "transformers.models.swin2sr.modeling_swin2sr.Swin2SRLayer",
         ),
         read_transformers_swin,
     ),
@@ -194,6 +159,13 @@ WINDOW_RECIPES = (
         ("timm.models.tiny_vit.TinyVitBlock", "timm.models.efficientvit_msra.LocalWindowAttention"), read_tiny_vit
     ),
     LayoutRecipe(("timm.models.twins.LocallyGroupedAttn",), read_twins),
-    LayoutRecipe(("timm.models.mobilevit.MobileVitBlock",), read_mobilevit),
-    LayoutRecipe(("timm.models.hiera.MaskUnitAttention",), read_hiera),
+    LayoutRecipe(
+        (
+            "timm.models.davit.SpatialBlock",
+            "transformers.models.florence2.modeling_florence2.Florence2VisionWindowAttention",
+        ),
+        read_padded_windows,
+    ),
+    LayoutRecipe(("timm.models.gcvit.GlobalContextVitBlock",), read_gc_vit),
+    LayoutRecipe(("timm.models.nest.NestLevel",), read_nest),
 )
