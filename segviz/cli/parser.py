@@ -168,6 +168,10 @@ def add_watch(commands: Commands) -> None:
     add_images(watch)
     add_any_model(watch)
     add_layers(watch)
+    watch.add_argument(
+        "--verify-places", action="store_true",
+        help="check with a second forward pass that the cells of each kept map lie where the picture says",
+    )  # fmt: skip
     add_places(watch)
     watch.add_argument(
         "--scale", choices=SCALE_NAMES, default="linear", help="colour scale of weights (default: %(default)s)"

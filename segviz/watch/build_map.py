@@ -89,8 +89,10 @@ def in_order(
         NotShownError: the recipe expects other tokens.
     """
     for order, tokens in ((layout.order, queries), (layout.key_order, keys)):
-        if order is not None and len(order) != tokens.shape[1]:
-            raise NotShownError(f"its recipe expects {len(order)} tokens; it has {tokens.shape[1]}; {DECLARE_IT}")
+        if order is not None and int(order.max()) + 1 != tokens.shape[1]:
+            raise NotShownError(
+                f"its recipe expects {int(order.max()) + 1} tokens; it has {tokens.shape[1]}; {DECLARE_IT}"
+            )
     if layout.order is not None:
         queries = queries[:, layout.order]
         bias = bias[:, layout.order] if bias is not None and bias.shape[1] > 1 else bias

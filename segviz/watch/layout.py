@@ -25,7 +25,7 @@ class Tokens:
         assumed: whether nothing in the network says that these tokens come first.
         order: which of the call's queries are the prefix tokens, and which the cells row by row; None if the call has
             them in this order.
-        key_order: the same of the keys.
+        key_order: the same of the keys; a key that stands for several cells, which share its weight, comes so often.
     """
 
     grid: Grid

@@ -62,7 +62,12 @@ class NetworkPredictor:
         self._given = classes is not None or palette is not None
 
     def __call__(
-        self, image: ImageLike, layers: str | Sequence[str] | None = None, grid: Grid | None = None
+        self,
+        image: ImageLike,
+        layers: str | Sequence[str] | None = None,
+        grid: Grid | None = None,
+        *,
+        verify_places: bool = False,
     ) -> NetworkView:
         """Run the network once on a picture.
 
@@ -70,6 +75,7 @@ class NetworkPredictor:
             image: (H, W, 3) uint8 RGB, a PIL picture, or a path.
             layers: which maps to keep, as in `segviz.watch`; None for the predictor's own patterns.
             grid: rows and columns of the tokens, where they cannot be found.
+            verify_places: whether to check with a second run that cells lie at their places, as in `segviz.watch`.
 
         Returns:
             The view: `maps` by module path, `layers` with all that was found, `image`, and `prediction` with `labels`,
@@ -90,6 +96,7 @@ class NetworkPredictor:
             layers or self.layers or None,
             grid,
             known,
+            verify_places=verify_places,
         )
         return replace(view, network=self.name, notes=self.notes, picture=name_picture(image))
 

@@ -16,11 +16,12 @@ from segviz.watch.findings import Findings
 from segviz.watch.kernel_spy import spy_on_kernels
 from segviz.watch.network_view import NetworkMaps, NetworkView
 from segviz.watch.outputs import configured_classes, predict_classes
-from segviz.watch.placement import FitMode, InputRules, Placement, given_rules
+from segviz.watch.placement import FitMode, InputRules, Placement, given_rules, make_input
 from segviz.watch.recipes.find_recipes import find_recipes
 from segviz.watch.record import listen
 from segviz.watch.recorder import Recorder
-from segviz.watch.run_network import call_network, run_on_fitting_size
+from segviz.watch.run_network import call_network, first_float, run_on_fitting_size
+from segviz.watch.verify_places import change_spots, compare_places
 
 
 def watch(
@@ -35,6 +36,7 @@ def watch(
     *,
     size: SeenSize = None,
     fit: FitMode = "stretch",
+    verify_places: bool = False,
 ) -> NetworkView:
     """Run any network once on a picture and find its attention. Nothing is left on the network.
 
@@ -57,6 +59,8 @@ def watch(
         size: (height, width) at which the network sees the picture; by default, or "own", its own size, at most
             1024 x 2048, rounded to multiples of 32 or of the network's patches, or the size that the network demands.
         fit: "stretch" resizes both sides; "pad" keeps the picture's ratio and pads below and at the right.
+        verify_places: whether to run the network once more, on the picture with four spots changed: cells at the spots
+            must change most. Maps whose cells lie elsewhere are passed over; the table has what was found.
 
     Raises:
         ImageError: the picture cannot be used.
@@ -66,7 +70,7 @@ def watch(
             `layers` chooses nothing; or mean, std, size or fit cannot be used.
     """
     rules = given_rules(mean, std, size, fit)
-    view = view_network(model, as_rgb(image), rules, classes, palette, layers, grid)
+    view = view_network(model, as_rgb(image), rules, classes, palette, layers, grid, verify_places=verify_places)
     return replace(view, picture=name_picture(image))
 
 
@@ -79,6 +83,8 @@ def view_network(
     layers: str | Sequence[str] | None = None,
     grid: Grid | None = None,
     known: ClassSet | None = None,
+    *,
+    verify_places: bool = False,
 ) -> NetworkView:
     """As `watch`, with rules for the input, and classes that the network's source names.
 
@@ -96,6 +102,9 @@ def view_network(
             return findings, call_network(model, batch)
 
     placement, (findings, output) = run_on_fitting_size(model, picture, rules, run)
+    if verify_places:
+        batch = make_input(change_spots(picture), placement, rules, first_float(model))
+        compare_places(findings, run(placement, batch)[0])
     with torch.no_grad():
         prediction = predict_classes(output, placement, classes, palette, known or configured_classes(model))
     found = tuple(findings.rows.values())

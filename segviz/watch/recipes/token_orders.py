@@ -1,4 +1,4 @@
-"""Networks whose tokens are not row by row: Hiera, LW-DETR, RF-DETR, YOLOS, EoMT, Segmenter's decoder, ViT-MAE."""
+"""Tokens that are not row by row: Hiera, LW-DETR, RF-DETR, EoMT, YOLOS, Segmenter's decoder, Next-ViT, ViT-MAE."""
 
 from __future__ import annotations
 
@@ -179,6 +179,22 @@ def read_segmenter(call: AttentionCall, running: RunningModule) -> Tokens:
     return order_tokens(grid, surround(grid, 0, count))
 
 
+def read_next_vit(call: AttentionCall, running: RunningModule) -> Tokens | None:
+    """Next-ViT: a key is the mean of a run of cells in reading order, so each of these cells has a part of its weight.
+
+    Raises:
+        NotShownError: the runs leave out cells.
+    """
+    grid = local_sides(running)
+    if running.function != "forward" or grid is None or call.key_tokens == call.tokens:
+        return None
+    length, left = divmod(call.tokens, call.key_tokens)
+    attention: Any = running.module.e_mhsa
+    if left or length != attention.N_ratio:
+        raise NotShownError(f"its keys are runs of {attention.N_ratio} cells, which leave out some; {DECLARE_IT}")
+    return Tokens(grid, grid, key_order=torch.arange(call.key_tokens).repeat_interleave(length))
+
+
 def surround(grid: Grid, before: int, after: int) -> Tensor:
     """The places of the cells row by row, between tokens that are not in the picture."""
     return torch.cat([off_picture(before), torch.arange(grid[0] * grid[1]), off_picture(after)])
@@ -212,5 +228,6 @@ TOKEN_ORDER_RECIPES = (
     ),
     LayoutRecipe(("transformers.models.yolos.modeling_yolos.YolosLayer",), read_yolos),
     LayoutRecipe(("*.MaskTransformer",), read_segmenter),
+    LayoutRecipe(("timm.models.nextvit.NextTransformerBlock",), read_next_vit),
     LayoutRecipe((f"{MAE}Model",), refuse_masked),
 )
