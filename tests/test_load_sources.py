@@ -153,6 +153,12 @@ def test_torchvision_s_networks_bring_classes_and_normalisation() -> None:
     assert view.prediction.class_set.palette == CLASS_SETS["voc"].palette
 
 
+@pytest.mark.filterwarnings("ignore:.*weights are random")
+def test_a_network_of_torchvision_that_takes_one_size_only_sees_the_picture_at_it() -> None:
+    view = segviz.load("torchvision:maxvit_t", "cpu", weights="random")(IMAGE)
+    assert view.placement.seen == (224, 224) and view.layers[-1].state == "kept"
+
+
 def test_torchvision_s_weights_tell_the_number_of_classes(tmp_path: Path) -> None:
     net = torchvision.models.segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=19)
     torch.save(net.state_dict(), tmp_path / "w.pth")

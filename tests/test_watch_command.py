@@ -57,6 +57,13 @@ def test_watch_as_json_has_rows_and_largest_weights(folder: Path, capsys: pytest
     assert (place["y"], place["x"]) == (20, 30) and 0 < place["attends_to"]["largest"] <= 1
 
 
+def test_watch_verifies_places(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("watch", folder / "street.png", "--model", f"{folder}/net.py:Net", "--layers", "*")
+    assert segviz(*words) == 0 and "the cells at its place" not in capsys.readouterr().out
+    assert segviz(*words, "--verify-places") == 0
+    assert capsys.readouterr().out.count("; a change of the picture changed the cells at its place") == 2
+
+
 def test_watch_writes_maps_and_their_numbers(folder: Path, tmp_path: Path) -> None:
     options = ("--model", f"{folder}/net.py:Net", "--layers", "last", "--at", "20,30", "--out", tmp_path)
     assert segviz("watch", folder / "street.png", *options) == 0

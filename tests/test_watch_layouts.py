@@ -84,6 +84,7 @@ def test_what_nothing_says_to_come_first_is_taken_to_come_first() -> None:
     assert order_words(WithTokens(cls_token=1), 1) == ""
     assert order_words(nn.Sequential(WithTokens(cls_token=1, register_tokens=4)), 5) == ""
     assert order_words(WithTokens(cls_token=1), 2) == ", taken to come first"
+    assert order_words(nn.Sequential(WithTokens(cls_token=8)), 8) == ""  # more than is usual, as in Pixio
     counted = nn.Identity()
     counted.num_prefix_tokens = 3  # type: ignore[assignment]
     assert order_words(counted, 3) == ""

@@ -246,7 +246,7 @@ def verify(order: Tensor, **options: Any) -> Any:
 
 def test_places_in_reading_order_are_verified() -> None:
     view = verify(torch.arange(256))
-    assert view.layers[0].state == "kept" and view.layers[0].check.endswith(Verdict.HOLDS)
+    assert view.layers[0].state == "kept" and view.layers[0].places == Verdict.HOLDS
     assert str(Verdict.HOLDS) in repr(view)
 
 
@@ -267,7 +267,7 @@ def test_a_map_with_tokens_in_another_order_is_passed_over(order: str) -> None:
 
 def test_places_that_a_change_does_not_tell_are_said_to_be_unverified() -> None:
     view = verify(torch.arange(256), mixes=True)
-    assert view.layers[0].state == "kept" and view.layers[0].check.endswith(Verdict.UNDECIDED)
+    assert view.layers[0].state == "kept" and view.layers[0].places == Verdict.UNDECIDED
 
 
 def test_a_map_that_is_gone_in_the_second_run_is_unverified() -> None:
@@ -280,20 +280,20 @@ def test_a_map_that_is_gone_in_the_second_run_is_unverified() -> None:
 
     net.forward = forward_once
     view = segviz.watch(net, square_picture(), verify_places=True)
-    assert len(runs) == 2 and view.layers[0].check.endswith(Verdict.UNDECIDED)
+    assert len(runs) == 2 and view.layers[0].places == Verdict.UNDECIDED
 
 
 def test_without_verify_places_the_network_runs_once() -> None:
     net, runs = steady(Shuffled(torch.arange(256))), []
     net.register_forward_pre_hook(lambda module, args: runs.append(None))
-    assert "place" not in segviz.watch(net, square_picture()).layers[0].check and len(runs) == 1
+    assert segviz.watch(net, square_picture()).layers[0].places == "" and len(runs) == 1
 
 
 def test_places_under_padding_are_verified_where_the_picture_is() -> None:
     picture = np.random.default_rng(1).integers(90, 160, (64, 40, 3)).astype(np.uint8)
     net = steady(Shuffled(torch.arange(256)))
     view = segviz.watch(net, picture, size=SIZE, fit="pad", verify_places=True)
-    assert view.layers[0].check.endswith(Verdict.HOLDS)
+    assert view.layers[0].places == Verdict.HOLDS
 
 
 def test_a_predictor_verifies_places() -> None:

@@ -51,6 +51,7 @@ def resnet() -> Any:
 
 
 CROSSED = ("LwDetr", "RfDetr")  # call it cross attention
+POINTS_ON_ONE_AXIS = ("DFine", "Deimv2")  # of all levels, which may have different numbers of them
 
 
 def watch_and_hear(net: nn.Module, **options: Any) -> tuple[NetworkView, dict[str, Tensor]]:
@@ -237,14 +238,14 @@ def test_eomt_s_queries_are_tokens_off_the_picture(monkeypatch: pytest.MonkeyPat
 def small_config(kind: str, **more: Any) -> Any:
     """A configuration of a network with deformable attention."""
     options: dict[str, Any] = {**HEADS, "backbone_config": resnet()}
-    if kind in ("RTDetr", "RTDetrV2", "DFine"):
+    if kind in ("RTDetr", "RTDetrV2", "DFine", "Deimv2", "PPDocLayoutV2", "PPDocLayoutV4"):
         backbone = transformers.RTDetrResNetConfig(
             embedding_size=8, hidden_sizes=[8] * 4, depths=[1] * 4, layer_type="basic",
             out_features=["stage2", "stage3", "stage4"],
         )  # fmt: skip
         options |= {"backbone_config": backbone, "encoder_hidden_dim": 32, "encoder_in_channels": [8] * 3}
         options |= {"feat_strides": [8, 16, 32], "decoder_in_channels": [32] * 3}
-        if kind == "DFine":
+        if kind in POINTS_ON_ONE_AXIS:
             options |= {"decoder_n_points": [2, 3, 1]}
     elif kind in ("LwDetr", "RfDetr"):
         backbone = {
@@ -265,16 +266,23 @@ def small_config(kind: str, **more: Any) -> Any:
     return getattr(transformers, f"{kind}Config")(**options, num_queries=6, num_labels=3, **more)  # 2 x 3 cells
 
 
-@pytest.mark.parametrize("kind", ["DeformableDetr", "RTDetr", "RTDetrV2", "DFine", "LwDetr", "RfDetr"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "DeformableDetr", "RTDetr", "RTDetrV2", "DFine", "Deimv2", "LwDetr", "RfDetr", "PPDocLayoutV2",
+        "PPDocLayoutV4",
+    ],
+)  # fmt: skip
 def test_deformable_attention_samples_from_all_levels(kind: str) -> None:
-    view, heard = watch_and_hear(build(f"{kind}Model", small_config(kind)))
+    name = f"{kind}Model" if hasattr(transformers, f"{kind}Model") else f"{kind}ForObjectDetection"
+    view, heard = watch_and_hear(build(name, small_config(kind)))
     why = reasons(view)
     assert why["decoder.layers.0.self_attn"] == "it relates object queries to each other, not to places"
     path = f"decoder.layers.0.{'cross' if kind in CROSSED else 'encoder'}_attn"
     map_ = view.maps[path]
     assert isinstance(map_, DeformableQueries) and map_.query_count == 6
     own = heard[path].reshape(6, 2, -1).transpose(0, 1)
-    if kind == "DFine":  # 2, 3 and 1 points on its levels
+    if kind in POINTS_ON_ONE_AXIS:  # 2, 3 and 1 points on its levels
         assert map_.weights.shape == (2, 6, 3, 3)
         filled = [one.flatten(2) for one in map_.weights.split([1, 1, 1], 2)]
         torch.testing.assert_close(torch.cat([filled[0][..., :2], filled[1], filled[2][..., :1]], 2), own)

@@ -62,6 +62,13 @@ def test_vision_transformers(kind: str, options: dict[str, Any], prefix: int) ->
     torch.testing.assert_close(all_heads(map_), own_weights(net)[0][0, :, prefix:, prefix:], rtol=1e-3, atol=1e-5)
 
 
+def test_the_size_in_a_part_of_the_configuration_is_tried() -> None:
+    vision = {**SMALL, "image_size": 32}
+    config = transformers.CLIPConfig(vision_config=vision, text_config={**SMALL, "vocab_size": 10}, projection_dim=8)
+    view = segviz.watch(transformers.CLIPForImageClassification(config).eval(), IMAGE)
+    assert view.placement.seen == (32, 32) and view.layers[-1].state == "kept"
+
+
 def test_segformer() -> None:
     config = transformers.SegformerConfig(
         hidden_sizes=[8, 8, 8, 8],

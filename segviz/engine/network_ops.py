@@ -47,12 +47,14 @@ class Watch:
         place: (y, x): of a published network that sees crops, the maps of the crop around this pixel are kept; None
             for the picture's middle.
         whole: whether a published network sees the picture whole, also where its authors slide crops.
+        verify_places: whether a second run checks that the cells of maps that were found lie at their places.
     """
 
     layers: tuple[str, ...] = ()
     own_size: bool = False
     place: tuple[int, int] | None = None
     whole: bool = False
+    verify_places: bool = False
     long: ClassVar[bool] = False
     deadline_s: ClassVar[float] = FETCH_S
 
@@ -71,7 +73,12 @@ class Watch:
             result = run_bounded(lambda shrink: partial(call, shrink=shrink), budget)
             return replace(result, about=tuple(predictor.notes))
         picture = image.view()  # the view of the network holds it, and is made read-only
-        return run_network(predictor, image, budget, lambda one: one(picture, layers=self.layers or None))
+        return run_network(
+            predictor,
+            image,
+            budget,
+            lambda one: one(picture, layers=self.layers or None, verify_places=self.verify_places),
+        )
 
 
 @dataclass(frozen=True)

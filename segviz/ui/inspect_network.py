@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from segviz.attention.maps import DeformableAttention, NetworkMap, ObjectQueryMap, PlacedMap
-from segviz.engine import CompareLayer, CompareStage
+from segviz.engine import CompareLayer, CompareStage, Watch
 from segviz.figures.interesting_places import LARGEST_CLASS, telling_place
 from segviz.prediction.prediction import Place
 from segviz.prediction.similarity import STAGES
@@ -50,6 +50,12 @@ LAYER_KEY, HEAD_KEY, FEATURES_KEY, LEVEL_KEY = "inspect layer", "inspect head", 
 NETWORK_CONTROLS = (LAYER_KEY, HEAD_KEY, FEATURES_KEY, LEVEL_KEY)
 LEVEL_HELP = "Deformable attention samples points on levels of features; all of them are added up on the finest grid."
 STRIP = 6  # small maps side by side
+VERIFY_KEY = "inspect verify"
+VERIFY_HELP = (
+    "segviz assumes that a network's tokens are the cells of the picture row by row, unless it knows otherwise. This "
+    "runs the network once more, on the picture with four spots changed: the cells at these spots must change most."
+)
+SAMPLED_PLACES = "its places are sampled points, which the network itself gives"
 FOUND_HELP = (
     ColumnHead("Layer", f"the module's path in the network, or {ROOT}: its own forward; further calls have a number"),
     ColumnHead("Map", "whether it is shown here, can be chosen above, or was passed over"),
@@ -105,6 +111,8 @@ def inspect_network(name: str, picture: Picture) -> None:
     more = 0 if lead[0].wide else len(features)
     show_network_viewer(picture, answer, lead, [*maps, *features], columns + more)
     show_found(answer)
+    if isinstance(one, NetworkMap) and answer.found:
+        verify_layer(name, picture, layer)
 
 
 def how_to_read_maps() -> None:
@@ -253,6 +261,23 @@ def first_of(answer: NetworkAnswer, picture: Picture) -> Place | None:
 @st.cache_resource(max_entries=256, show_spinner=False)
 def _largest_class(model: str, picture: str, _answer: NetworkAnswer) -> Place | None:
     return None if _answer.classes is None else telling_place(_answer.classes.labels, None)
+
+
+def verify_layer(name: str, picture: Picture, layer: str) -> None:
+    """Whether the cells of a layer's map lie where the picture says, as a second run tells, if the reader asks."""
+    if not st.toggle("Verify the places of the map's cells", key=VERIFY_KEY, help=VERIFY_HELP):
+        return
+    value = ask_network(
+        name, picture, Watch((layer,), verify_places=True), f"{short_title(name)}: places of {layer}", quiet=True
+    )
+    row = None if value is None else next((one for one in value.layers if one.path == layer), None)
+    if row is None:
+        return
+    say = f"{layer}: {row.details if row.state == 'passed over' else row.places or SAMPLED_PLACES}."
+    if row.state == "passed over":
+        st.warning(escape_markdown(say), icon=":material/warning:")
+    else:
+        st.caption(escape_markdown(say))
 
 
 def no_map_sentence(answer: NetworkAnswer) -> str:

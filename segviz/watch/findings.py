@@ -42,6 +42,7 @@ class FoundLayer:
         state: "kept" has a map; "listed" could have one; "passed over" cannot.
         reason: why it has no map; empty for a kept one.
         check: how far what its factors give is from what the call returned, in words; empty where it was passed over.
+        places: whether its cells lie where the picture says, in words; empty where that was not asked.
     """
 
     path: str
@@ -50,6 +51,12 @@ class FoundLayer:
     state: LayerState
     reason: str
     check: str = ""
+    places: str = ""
+
+    @property
+    def details(self) -> str:
+        """Why it has no map, or how its map was checked."""
+        return self.reason or "; ".join(filter(None, (self.check, self.places)))
 
 
 @dataclass

@@ -81,7 +81,7 @@ class NetworkView(Viewable):
         """A table of what was found."""
         head = f"{self.network} saw the picture at {self.placement} (mean and std {self.normalisation})"
         head = "\n".join([head, *self.notes])
-        rows = [(one.path, one.state, one.shape, one.spelling, one.reason or one.check) for one in self.layers]
+        rows = [(one.path, one.state, one.shape, one.spelling, one.details) for one in self.layers]
         if not rows:
             return (
                 f"{head}\nno attention was found: it has none, or none that segviz can see; segviz.record declares it"

@@ -195,18 +195,31 @@ def patch_multiple(model: nn.Module) -> int:
 def own_size(model: nn.Module) -> Grid | None:
     """The input size that a network says it has: timm's and torchvision's vision transformers, transformers' config."""
     embed = getattr(model, "patch_embed", None)
-    config, settings = getattr(model, "pretrained_cfg", None), getattr(model, "config", None)
-    parts = (settings, getattr(settings, "vision_config", None), getattr(settings, "backbone_config", None))
+    config = getattr(model, "pretrained_cfg", None)
     for value in (
         getattr(embed, "img_size", None),
         config.get("input_size") if isinstance(config, dict) else None,
         getattr(model, "image_size", None),
-        *(getattr(part, "image_size", None) for part in parts),
+        getattr(getattr(model, "config", None), "image_size", None),
     ):
-        if isinstance(value, int):
-            return value, value
-        if isinstance(value, tuple | list) and len(value) >= 2:
-            return int(value[-2]), int(value[-1])
+        if (size := as_size(value)) is not None:
+            return size
+    return None
+
+
+def size_of_part(model: nn.Module) -> Grid | None:
+    """The input size in the configuration of a part, as transformers has them: not every network demands it."""
+    settings = getattr(model, "config", None)
+    parts = (getattr(settings, name, None) for name in ("vision_config", "backbone_config"))
+    return next((size for part in parts if (size := as_size(getattr(part, "image_size", None))) is not None), None)
+
+
+def as_size(value: object) -> Grid | None:
+    """A side, or numbers of which the last two are height and width, as (height, width); None for anything else."""
+    if isinstance(value, int):
+        return value, value
+    if isinstance(value, tuple | list) and len(value) >= 2:
+        return int(value[-2]), int(value[-1])
     return None
 
 

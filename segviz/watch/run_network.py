@@ -15,7 +15,15 @@ from segviz.runtime.blamed_line import find_line
 from segviz.runtime.out_of_memory import ExplainedMemoryError, is_out_of_memory
 from segviz.runtime.size_option import IN_PYTHON
 from segviz.text import plain_text
-from segviz.watch.placement import InputRules, Placement, make_input, own_size, patch_multiple, place_picture
+from segviz.watch.placement import (
+    InputRules,
+    Placement,
+    make_input,
+    own_size,
+    patch_multiple,
+    place_picture,
+    size_of_part,
+)
 
 Output = TypeVar("Output")
 SIZE_WORDS = re.compile(
@@ -85,7 +93,7 @@ def call_network(model: nn.Module, batch: Tensor) -> Any:
 
 def candidate_placements(model: nn.Module, picture: Rgb, rules: InputRules) -> list[Placement]:
     """How to show the picture, in the order to try: as asked for; else at its own size, then at the network's."""
-    shape, own = (picture.shape[0], picture.shape[1]), own_size(model) or rules.trained_size
+    shape, own = (picture.shape[0], picture.shape[1]), own_size(model) or rules.trained_size or size_of_part(model)
     sizes = [rules.size] if rules.size is not None or own is None else [None, own]
     return [place_picture(shape, one, rules.multiple or patch_multiple(model), rules.fit) for one in sizes]
 

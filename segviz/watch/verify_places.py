@@ -168,4 +168,4 @@ def note_verdict(layer: FoundLayer, verdict: Verdict) -> FoundLayer:
     """A row of the table with the verdict on its map, which is passed over if its places differ."""
     if verdict is Verdict.DIFFERS:
         return replace(layer, state="passed over", reason=verdict.value, check="")
-    return replace(layer, check="; ".join(filter(None, (layer.check, verdict.value))))
+    return replace(layer, places=verdict.value)

@@ -12,7 +12,7 @@ from segviz.attention.grid_map import Grid
 from segviz.attention.windowed import window_places
 from segviz.watch.call import AttentionCall
 from segviz.watch.frames import RunningModule, is_one_of
-from segviz.watch.grids import DECLARE_IT, NotShownError, fit_tokens
+from segviz.watch.grids import DECLARE_IT, NotShownError
 from segviz.watch.layout import TokenLayout, Tokens, Windows, order_tokens
 from segviz.watch.recipes.recipe import LayoutRecipe
 from segviz.watch.recipes.windows import as_pair, local_sides
@@ -167,16 +167,13 @@ def read_yolos(call: AttentionCall, running: RunningModule) -> Tokens:
     return order_tokens(grid, surround(grid, 1, call.tokens - 1 - grid[0] * grid[1]))
 
 
-def read_segmenter(call: AttentionCall, running: RunningModule) -> Tokens:
+def read_segmenter(call: AttentionCall, running: RunningModule) -> Tokens | None:
     """Segmenter's decoder (the authors' `MaskTransformer`): a token for each class after the patches (ICCV 2021)."""
-    decoder: Any = running.module
-    count = int(decoder.n_cls)
-    rows, seen = running.values.get("GS"), running.shape("im_size")
-    if isinstance(rows, int) and rows and (call.tokens - count) % rows == 0:
-        grid = rows, (call.tokens - count) // rows
-    else:
-        grid = fit_tokens(call.tokens - count, seen or (1, 1), call.running, None, "patches", (0,)).grid
-    return order_tokens(grid, surround(grid, 0, count))
+    classes, rows = getattr(running.module, "n_cls", None), running.values.get("GS")
+    if not isinstance(classes, int) or not isinstance(rows, int) or rows < 1 or (call.tokens - classes) % rows:
+        return None
+    grid = rows, (call.tokens - classes) // rows
+    return order_tokens(grid, surround(grid, 0, classes))
 
 
 def read_next_vit(call: AttentionCall, running: RunningModule) -> Tokens | None:
