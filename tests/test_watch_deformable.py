@@ -125,13 +125,14 @@ def test_points_that_do_not_give_what_the_call_returned_are_not_shown() -> None:
 def test_the_features_of_a_level_are_its_own_tokens(layer: str, grid: tuple[int, int], first: int) -> None:
     net, outputs = make(), list[Tensor]()
     one = segviz.watch(net, IMAGE, layers="attention").maps[layer]
-    assert isinstance(one, DeformableAttention) and (one.grid, one.first_token) == (grid, first)
+    assert isinstance(one, DeformableAttention) and one.grid == grid
+    assert one.cell_tokens == range(first, first + grid[0] * grid[1])
     predictor = segviz.load(net, "cpu")
     handle = net.attention.register_forward_hook(lambda module, args, output: outputs.append(output[0]))
     predictor(IMAGE)
     handle.remove()
     unit = F.normalize(outputs[0][first : first + grid[0] * grid[1]], dim=1)
-    found = compare_layer(predictor, IMAGE, layer, grid, first)
+    found = compare_layer(predictor, IMAGE, layer, grid, one.cell_tokens)
     torch.testing.assert_close(found.unit_features, unit, rtol=1e-4, atol=1e-5)
 
 
@@ -143,12 +144,12 @@ def test_grad_cam_reads_the_tokens_of_a_level() -> None:
             seen.append(x)
             return 2 * x
 
-    changed = pass_through(Keep(), features, (4, 6), first=96)
+    changed = pass_through(Keep(), features, (4, 6), range(96, 120))
     assert torch.equal(seen[0].flatten(2).mT, features[:, 96:])
     assert torch.equal(changed, torch.cat([features[:, :96], 2 * features[:, 96:]], 1))
-    changed = pass_through(Keep(), features, (8, 12), first=0)
+    changed = pass_through(Keep(), features, (8, 12), range(96))
     assert torch.equal(changed, torch.cat([2 * features[:, :96], features[:, 96:]], 1))
-    assert pass_through(Keep(), features, (8, 12), first=48) is features
+    assert pass_through(Keep(), features, (8, 12), range(48, 144)) is features
 
 
 def test_the_command_line_draws_the_points(tmp_path: Path) -> None:

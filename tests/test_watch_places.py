@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from watch_cases import all_heads
 
 import segviz
+from segviz.attribution.probe import pass_through
 from segviz.image import Rgb
+from segviz.watch.layer_features import compare_layer
 from segviz.watch.verify_places import Verdict, cell_features
 
 SIZE = (64, 64)
@@ -299,3 +301,40 @@ def test_places_under_padding_are_verified_where_the_picture_is() -> None:
 def test_a_predictor_verifies_places() -> None:
     predictor = segviz.load(steady(Shuffled(torch.arange(256).flip(0))))
     assert predictor(square_picture()).maps and not predictor(square_picture(), verify_places=True).maps
+
+
+# ---- the features of such layers --------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_features_of_hiera_are_compared_at_their_places() -> None:
+    net = create("hiera_tiny_224", img_size=SIZE, stages=(1,) * 4, embed_dim=8, num_heads=1)
+    predictor, outputs = segviz.load(net, "cpu"), dict[str, Tensor]()
+    handles = [
+        block.register_forward_hook(lambda module, args, output, at=number: outputs.__setitem__(f"blocks.{at}", output))
+        for number, block in enumerate(net.blocks)
+    ]
+    view = predictor(square_picture(), layers="*")
+    for handle in handles:
+        handle.remove()
+    for number, map_ in enumerate(view.maps.values()):
+        assert map_.cell_tokens is not None
+        found = compare_layer(predictor, square_picture(), map_.name, map_.grid, map_.cell_tokens)
+        own = net.reroll(outputs[f"blocks.{number}"], number)[0].flatten(0, 1)
+        torch.testing.assert_close(found.unit_features, nn.functional.normalize(own, dim=1), rtol=1e-4, atol=1e-5)
+
+
+def test_grad_cam_reads_the_cells_in_order() -> None:
+    features, seen = torch.randn(1, 7, 3), list[Tensor]()
+
+    class Keep(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(x)
+            return 2 * x
+
+    tokens = (5, 0, 3, 1)
+    changed = pass_through(Keep(), features, (2, 2), tokens)
+    assert torch.equal(seen[0].flatten(2).mT, features[:, tokens])
+    expected = features.clone()
+    expected[:, tokens] *= 2
+    assert torch.equal(changed, expected)

@@ -82,11 +82,6 @@ class DeformableAttention(DeformableSamples, HeadMap):
         """Heads, and the points of each."""
         return ", ".join(part for part in (super().remark, point_words(self.weights)) if part)
 
-    @property
-    def first_token(self) -> int:
-        """How many tokens of other levels stand before this level's where the levels follow each other."""
-        return sum(rows * columns for rows, columns in self.levels[: self.levels.index(self.grid)])
-
     @cached_property
     def by_level(self) -> tuple[DeformableAttention, ...]:
         """Each level as a map of its own, with the level's grid as `key_grid`; its rows are `level_map`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, SupportsIndex, cast, get_args
@@ -64,6 +65,8 @@ class HeadMap(GridMap, ABC):
         key_grid: rows and columns of the keys' cells; a key cell of a coarser grid covers more pixels.
         covers: the height and width that the grids cover, in those of the picture; above 1 where the network saw the
             picture padded below and at the right.
+        cell_tokens: which of its layer's tokens each query cell is; None if they are the cells row by row, after the
+            others.
     """
 
     looks: ClassVar[tuple[MapLook, ...]] = ("attends_to", "attended_by")
@@ -71,6 +74,7 @@ class HeadMap(GridMap, ABC):
 
     key_grid: Grid
     covers: Cover = field(default=(1.0, 1.0), kw_only=True)
+    cell_tokens: Sequence[int] | None = field(default=None, kw_only=True)
 
     @property
     @abstractmethod

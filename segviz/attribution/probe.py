@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -54,23 +54,23 @@ class LayerProbe(nn.Module):
     Args:
         layer: the module; its first argument and its output, or the output's first part, are features.
         grid: rows and columns of its cells; features that do not lie on them pass unseen.
-        first: how many other tokens stand before the cells'; None: all others do.
+        tokens: which of its tokens the cells are, as `HeadMap.cell_tokens`.
     """
 
-    def __init__(self, layer: nn.Module, grid: Grid, first: int | None = None) -> None:
+    def __init__(self, layer: nn.Module, grid: Grid, tokens: Sequence[int] | None = None) -> None:
         super().__init__()
-        self.first = first
+        self.tokens = tokens
         self.before, self.layer, self.after = nn.Identity(), layer, nn.Identity()
         self.grid = grid
 
     def forward(self, *args: Any, **options: Any) -> Any:
         """What the layer returns."""
         if args:
-            args = (pass_through(self.before, args[0], self.grid, self.first), *args[1:])
+            args = (pass_through(self.before, args[0], self.grid, self.tokens), *args[1:])
         output = self.layer(*args, **options)
         if isinstance(output, tuple):
-            return (pass_through(self.after, output[0], self.grid, self.first), *output[1:])
-        return pass_through(self.after, output, self.grid, self.first)
+            return (pass_through(self.after, output[0], self.grid, self.tokens), *output[1:])
+        return pass_through(self.after, output, self.grid, self.tokens)
 
     def __getattr__(self, name: str) -> Any:
         """A layer's own attributes, which the code around it may read."""
@@ -80,10 +80,10 @@ class LayerProbe(nn.Module):
             return getattr(super().__getattr__("layer"), name)
 
 
-def pass_through(module: nn.Module, features: Any, grid: Grid, first: int | None = None) -> Any:
+def pass_through(module: nn.Module, features: Any, grid: Grid, tokens: Sequence[int] | None = None) -> Any:
     """Features after a module that sees them as (batch, channels, rows, columns).
 
-    Forms: (B, C, H, W); (B, H, W, C); (B, N, C) with the other tokens first, or `first` of them. Others pass unseen.
+    Forms: (B, C, H, W); (B, H, W, C); (B, N, C) with the cells last, or those that `tokens` number. Others pass unseen.
     """
     if not isinstance(features, Tensor):
         return features
@@ -93,11 +93,12 @@ def pass_through(module: nn.Module, features: Any, grid: Grid, first: int | None
     if features.dim() == 4 and tuple(features.shape[1:3]) == grid:
         return module(features.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
     if features.dim() == 3 and 0 < cells <= features.shape[1]:
-        before = features.shape[1] - cells if first is None else first
-        if before + cells > features.shape[1]:
+        numbers = range(features.shape[1] - cells, features.shape[1]) if tokens is None else tokens
+        if max(numbers) >= features.shape[1]:
             return features
-        prefix, tokens, rest = features.split([before, cells, features.shape[1] - before - cells], 1)
-        return torch.cat([prefix, module(tokens.mT.unflatten(2, grid)).flatten(2).mT, rest], 1)
+        chosen = torch.tensor(list(numbers), device=features.device)
+        seen = module(features[:, chosen].mT.unflatten(2, grid)).flatten(2).mT
+        return features.index_copy(1, chosen, seen)
     return features
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from segviz.attention.deformable import DeformableAttention
+from segviz.attention.maps import PlacedMap
 from segviz.attribution.probe import LayerProbe
 from segviz.attribution.target import AttributionError
 from segviz.image import working_size
@@ -112,8 +112,8 @@ def make_differentiable(predictor: NetworkPredictor, view: NetworkView, layer: s
         raise AttributionError(NO_SCORE)
     network = share_weights(predictor.network)
     path, one = module_path(network, layer), view.maps.get(layer)
-    first = one.first_token if isinstance(one, DeformableAttention) else None
-    block = LayerProbe(network.get_submodule(path) if path else nn.Identity(), one.grid if one else (0, 0), first)
+    tokens = one.cell_tokens if isinstance(one, PlacedMap) else None
+    block = LayerProbe(network.get_submodule(path) if path else nn.Identity(), one.grid if one else (0, 0), tokens)
     if path:
         parent, _, name = path.rpartition(".")
         setattr(network.get_submodule(parent), name, block)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -88,12 +88,12 @@ class CompareLayer:
     Attributes:
         path: the module's path, of an attention layer: its block's output is compared.
         grid: the (rows, columns) of the tokens, as its map has them.
-        first: how many other tokens stand before them; None: all others do.
+        tokens: which of its layer's tokens the cells are, as `HeadMap.cell_tokens`.
     """
 
     path: str
     grid: tuple[int, int]
-    first: int | None = None
+    tokens: Sequence[int] | None = None
     long: ClassVar[bool] = False
     deadline_s: ClassVar[float] = FETCH_S
 
@@ -114,7 +114,7 @@ class CompareLayer:
         if predictor.kind != "network":
             raise NetworkError("its layers have no paths; compare the features of one of its stages")
         return run_network(
-            predictor, image, budget, lambda one: compare_layer(one, image, self.path, self.grid, self.first)
+            predictor, image, budget, lambda one: compare_layer(one, image, self.path, self.grid, self.tokens)
         )
 
 

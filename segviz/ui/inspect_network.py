@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from segviz.attention.maps import DeformableAttention, NetworkMap, ObjectQueryMap, PlacedMap
+from segviz.attention.maps import NetworkMap, ObjectQueryMap, PlacedMap
 from segviz.engine import CompareLayer, CompareStage, Watch
 from segviz.figures.interesting_places import LARGEST_CLASS, telling_place
 from segviz.prediction.prediction import Place
@@ -171,8 +171,8 @@ def pick_beside_network(answer: NetworkAnswer, one: object) -> str:
 def compare_at(name: str, picture: Picture, one: Any, layer: str, wanted: str) -> list[Panel]:
     """The panel of the similarity of a layer's or a stage's features; none if it cannot be computed."""
     stage = next((stage for stage in STAGES if stage == wanted), None)
-    first = one.first_token if isinstance(one, DeformableAttention) else None
-    op = CompareLayer(layer, one.grid, first) if stage is None else CompareStage(stage)
+    tokens = one.cell_tokens if isinstance(one, PlacedMap) else None
+    op = CompareLayer(layer, one.grid, tokens) if stage is None else CompareStage(stage)
     value = ask_network(name, picture, op, f"{short_title(name)}: similarity")
     return [] if value is None else list(panels_of_map(value, name))
 

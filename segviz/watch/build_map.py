@@ -133,6 +133,7 @@ def dense_map(call: AttentionCall, layout: Tokens, covers: Cover) -> MultiHeadAt
         layout.key_prefix,
         *kept,
         covers=covers,
+        cell_tokens=None if layout.order is None else tuple(layout.order[layout.prefix :].tolist()),
     )
 
 
@@ -176,6 +177,7 @@ def windowed_map(call: AttentionCall, layout: Windows, covers: Cover) -> Windowe
         layout.window,
         layout.shift,
         covers=covers,
+        cell_tokens=layout.cell_tokens,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ class LayerError(ValueError):
 
 
 def compare_layer(
-    predictor: NetworkPredictor, image: ImageLike, path: str, grid: Grid, first: int | None = None
+    predictor: NetworkPredictor, image: ImageLike, path: str, grid: Grid, tokens: Sequence[int] | None = None
 ) -> FeatureSimilarity:
     """The cosine of each place's feature with every place's, at the output of the block that holds a layer.
 
@@ -40,7 +41,7 @@ def compare_layer(
         path: of an attention layer or any other module; the module that directly holds it is taken where that has
             features on the same grid.
         grid: rows and columns of the layer's tokens.
-        first: how many other tokens stand before them; None: all others do.
+        tokens: which of its tokens the cells are, as `HeadMap.cell_tokens`.
 
     Raises:
         LayerError: there is no such module, or its output has no features on that grid.
@@ -53,7 +54,7 @@ def compare_layer(
     wanted = [one for one in (path.rpartition(".")[0], path) if one] or [path]
     outputs = module_outputs(predictor, image, wanted)
     for one in wanted:
-        features = find_grid(outputs.get(one), grid, first)
+        features = find_grid(outputs.get(one), grid, tokens)
         if features is not None:
             unit = F.normalize(features.float(), dim=1)
             (similarity,) = detach([FeatureSimilarity(one or name, grid, unit)])
@@ -113,10 +114,12 @@ def share_weights(network: nn.Module) -> nn.Module:
         ) from None
 
 
-def find_grid(output: Tensor | None, grid: Grid, first: int | None = None) -> Float[Tensor, "cells channels"] | None:
+def find_grid(
+    output: Tensor | None, grid: Grid, tokens: Sequence[int] | None = None
+) -> Float[Tensor, "cells channels"] | None:
     """The features of a grid's cells in a module's output of one picture; None where they do not lie on the grid.
 
-    Forms: (1, C, H, W); (1, H, W, C); (1, N, C) with class and register tokens first, or after `first` others.
+    Forms: (1, C, H, W); (1, H, W, C); (1, N, C) with class and register tokens first, or those that `tokens` number.
     """
     if output is None or len(output) != 1:
         return None
@@ -125,8 +128,8 @@ def find_grid(output: Tensor | None, grid: Grid, first: int | None = None) -> Fl
         return output[0].flatten(1).mT
     if output.dim() == 4 and tuple(output.shape[1:3]) == grid:
         return output[0].flatten(0, 1)
-    if first is not None:
-        return output[0, first : first + cells] if output.dim() == 3 and output.shape[1] >= first + cells else None
+    if tokens is not None:
+        return output[0, list(tokens)] if output.dim() == 3 and output.shape[1] > max(tokens) else None
     if output.dim() == 3 and output.shape[1] >= cells and output.shape[1] - cells <= MOST_PREFIX:
         return output[0, -cells:]
     return None

@@ -39,7 +39,10 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Windows:
-    """Queries and keys in windows; see `WindowedAttention`. The call's windows are its leading axis `axis`."""
+    """Queries and keys in windows; see `WindowedAttention`. The call's windows are its leading axis `axis`.
+
+    `cell_tokens` say which of the layer's tokens each query cell is; None if they are the cells row by row.
+    """
 
     grid: Grid
     key_grid: Grid
@@ -48,6 +51,7 @@ class Windows:
     window: Grid = (0, 0)
     shift: Grid = (0, 0)
     axis: int = 0
+    cell_tokens: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from jaxtyping import Float
@@ -89,12 +90,16 @@ class SampledCall:
         if not self.are_places:
             return [DeformableQueries(path, finest, positions, weights, self.levels, covers=covers)]
         counts = [math.prod(grid) for grid in self.levels]
+        starts = accumulate(counts, initial=0)
         found: list[NetworkMap] = [
             DeformableAttention(
                 path if grid == finest else f"{path}:{grid[0]}x{grid[1]}",
                 grid, finest, place.contiguous(), own.contiguous(), self.levels, covers=covers,
+                cell_tokens=range(start, start + math.prod(grid)),
             )
-            for grid, place, own in zip(self.levels, positions.split(counts, 1), weights.split(counts, 1), strict=True)
+            for grid, start, place, own in zip(
+                self.levels, starts, positions.split(counts, 1), weights.split(counts, 1), strict=False
+            )
         ]  # fmt: skip
         return sorted(found, key=lambda one: math.prod(one.grid))  # the finest last, as the last is kept
 

@@ -61,7 +61,8 @@ def read_hiera(call: AttentionCall, running: RunningModule) -> TokenLayout | Non
     if not attention.use_mask_unit_attn:
         return order_tokens(query_grid, queries, key_grid, keys)
     places = [one.reshape(-1, call.leading[2]).T for one in (queries, keys)]
-    return Windows(query_grid, key_grid, places[0], places[1], axis=1)
+    tokens = tuple(queries.argsort().tolist())
+    return Windows(query_grid, key_grid, places[0], places[1], axis=1, cell_tokens=tokens)
 
 
 def mask_unit_order(call: AttentionCall) -> tuple[Grid, Tensor]:
