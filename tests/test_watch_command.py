@@ -59,9 +59,9 @@ def test_watch_as_json_has_rows_and_largest_weights(folder: Path, capsys: pytest
 
 def test_watch_verifies_places(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("watch", folder / "street.png", "--model", f"{folder}/net.py:Net", "--layers", "*")
-    assert segviz(*words) == 0 and "the cells at its place" not in capsys.readouterr().out
+    assert segviz(*words) == 0 and "places verified" not in capsys.readouterr().out
     assert segviz(*words, "--verify-places") == 0
-    assert capsys.readouterr().out.count("; a change of the picture changed the cells at its place") == 2
+    assert capsys.readouterr().out.count("; places verified: changes at four places of the picture") == 2
 
 
 def test_watch_writes_maps_and_their_numbers(folder: Path, tmp_path: Path) -> None:

@@ -263,7 +263,7 @@ def test_a_map_with_tokens_in_another_order_is_passed_over(order: str) -> None:
     }
     view = verify(orders[order].flatten())
     assert not view.maps and view.layers[0].state == "passed over" and view.layers[0].reason == Verdict.DIFFERS
-    with pytest.raises(KeyError, match="another order than row by row"):
+    with pytest.raises(KeyError, match="not the cells row by row"):
         view.maps["attention"]
 
 

@@ -36,12 +36,12 @@ LEAST_CONTRAST = 2  # how much more than other cells they must have changed, for
 class Verdict(StrEnum):
     """What the check says of a map."""
 
-    HOLDS = "a change of the picture changed the cells at its place"
+    HOLDS = "places verified: changes at four places of the picture changed the cells there"
     DIFFERS = (
-        "a change of the picture changed cells at other places, so its tokens are in another order than row by row: "
-        "declare it with segviz.record, its queries and keys in the order of the cells"
+        "changes at four places of the picture changed cells elsewhere, so its tokens are not the cells row by row: "
+        "declare it with segviz.record, with queries and keys in the order of the cells"
     )
-    UNDECIDED = "its places could not be checked: a change of the picture changed cells everywhere, or none, or few"
+    UNDECIDED = "places not verified: changes at four places of the picture changed cells everywhere, or hardly any"
     SAMPLED = ""  # its places are sampled points that the network itself gives
 
 
