@@ -284,6 +284,44 @@ def test_a_wrong_layer_of_a_link_is_refused(app: AppTest) -> None:
     assert warning.endswith("cannot be shown: head “9” (shown: mean), layer “third” (shown: second).")
 
 
+def test_inspect_verifies_the_places_of_a_layer(app: AppTest) -> None:
+    healthy(follow(app, INSPECT, model="net", inspect__layer="first"))
+    assert not any("verified" in one for one in captions(app))
+    healthy(app.toggle(key="inspect verify").set_value(True).run())
+    assert "first: places verified: changes at four places of the picture changed the cells there." in captions(app)
+    healthy(app.selectbox(key="inspect layer").set_value("second").run())  # after a layer that mixes all places
+    assert any(one.startswith("second: places not verified: changes at four places") for one in captions(app))
+
+
+def captions(app: AppTest) -> list[str]:
+    return [one.value for one in app.caption]
+
+
+class Turned(nn.Module):
+    """Patches column by column, and attention between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.attention = nn.Conv2d(3, 8, 8, 8), nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.stem(x).mT
+        tokens = y.flatten(2).mT
+        out: torch.Tensor = self.attention(tokens, tokens, tokens)[0].mT.unflatten(2, y.shape[2:]).mT
+        return out
+
+
+def test_inspect_says_that_a_layer_s_tokens_are_not_row_by_row(app: AppTest) -> None:
+    try:
+        add_live_network(CatalogueEntry("turned", "Turned", "an object of Python"), Turned().eval())
+        healthy(follow(app, INSPECT, model="turned"))
+        healthy(app.toggle(key="inspect verify").set_value(True).run())
+        (said,) = (one.value for one in app.warning)
+        assert said.startswith("attention: changes at four places of the picture changed cells elsewhere")
+    finally:
+        _live.clear()
+
+
 def test_a_network_without_classes_shows_its_maps(app: AppTest) -> None:
     healthy(follow(app, INSPECT, model="features"))
     assert titles(app)[0] == "Picture"
