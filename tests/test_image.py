@@ -7,6 +7,7 @@ import struct
 import tracemalloc
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,6 +159,13 @@ def test_a_common_format_that_is_not_read_is_named(name: str) -> None:
     for data in UNSUPPORTED[name]:
         with pytest.raises(ImageError, match=f"^{name} is not supported; use PNG, JPEG, WebP, BMP or TIFF$"):
             decode(data)
+
+
+@pytest.mark.parametrize("tags", [{254: 1, 330: 8}, {50706: bytes((1, 4, 0, 0))}], ids=["NEF", "DNG"])
+def test_camera_raw_that_begins_as_a_tiff_is_named_and_not_shown_as_its_preview(tags: dict[int, Any]) -> None:
+    with pytest.raises(ImageError, match=r"^camera raw is not supported: its first picture is a small preview"):
+        decode(encoded(Image.fromarray(RGB), "TIFF", tiffinfo=tags))
+    assert decode(encoded(Image.fromarray(RGB), "TIFF", tiffinfo={254: 0, 330: 8})).shape == RGB.shape
 
 
 def test_a_page_with_a_drawing_inside_is_not_called_svg() -> None:

@@ -345,6 +345,12 @@ def test_the_heatmap_s_rows_add_up_to_100_percent() -> None:
     np.testing.assert_allclose(heat.z[:2], [[90, 10, 0], [10, 90, 0]])
 
 
+def test_many_classes_have_no_gaps_which_would_hide_their_cells() -> None:
+    for count, gap in ((32, 1), (150, 0)):
+        heat, _ = confusion_heatmap(np.eye(count, dtype=int).tolist(), [str(one) for one in range(count)]).data
+        assert (heat.xgap, heat.ygap) == (gap, gap)
+
+
 def test_a_class_without_pixels_gets_dashes_for_its_row() -> None:
     figure = confusion_heatmap(CONFUSION, CLASSES)
     assert np.isnan(figure.data[0].z[2]).all()

@@ -30,6 +30,7 @@ DRAG = False  # otherwise a finger that scrolls past a chart zooms it; the toolb
 GREY = "#8A8A8A"
 MUCH_LONGER = 3  # times the steps of the longest other run
 CONFUSIONS = "cividis"  # colour map of confusions
+MOST_WITH_GAPS = 40  # classes: on a phone, the cells of more would be as narrow as the gaps between them
 CHART_HEIGHT, LEGEND_LINE = 430, 20  # pixels
 LEGEND = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "title": {"text": ""}}
 
@@ -97,6 +98,7 @@ def confusion_heatmap(counts: Sequence[Sequence[int]], classes: Sequence[str]) -
         ]
         for true, row, parts, total in zip(names, matrix, share, totals[:, 0], strict=True)
     ]
+    gap = 1 if len(classes) <= MOST_WITH_GAPS else 0
     heat = go.Heatmap(
         z=share,
         x=names,
@@ -107,8 +109,8 @@ def confusion_heatmap(counts: Sequence[Sequence[int]], classes: Sequence[str]) -
         showscale=False,
         hovertext=hover,
         hoverinfo="text",
-        xgap=1,
-        ygap=1,
+        xgap=gap,
+        ygap=gap,
     )
     layout = go.Layout(
         height=560,

@@ -8,6 +8,7 @@ from typing import assert_never
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from segviz.attention.deformable import DeformableAttention, DeformableQueries
 from segviz.attention.grid_map import Grid, cell_of_pixel
@@ -97,7 +98,7 @@ def own_change(difference: Tensor) -> Tensor:
     Args:
         difference: (cells, dim).
     """
-    return (difference - difference.median(0).values).norm(dim=1)
+    return vector_norm(difference - difference.median(0).values, dim=1)
 
 
 def cell_features(map_: NetworkMap) -> list[Features]:
