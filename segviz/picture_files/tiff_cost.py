@@ -14,7 +14,7 @@ MAX_TILED_PIXELS = 64_000_000  # of all tiles with their padding
 SHORT, BIG_TIFF = 3, (b"+\0", b"\0+")
 BYTE_TYPES = (1, 2, 7)  # Pillow keeps these as they are, and bounds them by the file's size
 WIDTH, HEIGHT, STRIP_OFFSETS, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS = 256, 257, 273, 322, 323, 324
-KIND, INNER_DIRECTORIES, DNG_VERSION = 254, 330, 50706
+SUBFILE_KIND, INNER_DIRECTORIES, DNG_VERSION = 254, 330, 50706
 REDUCED = 1  # of the kinds: a smaller version of a picture that stands in another directory
 DIRECTORIES = (34665, 34853, 40965)  # Exif, GPS and interoperability, which Pillow reads with the first directory
 Entry = tuple[int, int, int, int]  # tag, type, count, and the value or its offset
@@ -28,7 +28,7 @@ def check_tiff(data: bytes) -> None:
             camera raw.
     """
     entries = check_tags(data)
-    preview = KIND in entries and entries[KIND][3] & REDUCED and INNER_DIRECTORIES in entries
+    preview = SUBFILE_KIND in entries and entries[SUBFILE_KIND][3] & REDUCED and INNER_DIRECTORIES in entries
     if preview or DNG_VERSION in entries:  # such as NEF and ARW
         raise ImageError("camera raw is not supported: its first picture is a small preview; export it as JPEG or PNG")
     parts = sum(entries[tag][2] for tag in (STRIP_OFFSETS, TILE_OFFSETS) if tag in entries)

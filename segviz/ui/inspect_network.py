@@ -55,7 +55,7 @@ VERIFY_HELP = (
     "segviz assumes that a network's tokens are the cells of the picture row by row, unless it knows otherwise. This "
     "runs the network once more, on the picture with four spots changed: the cells at these spots must change most."
 )
-SAMPLED_PLACES = "its places are sampled points, which the network itself gives"
+SAMPLED_POINTS = "its places are sampled points, which the network itself gives"
 FOUND_HELP = (
     ColumnHead("Layer", f"the module's path in the network, or {ROOT}: its own forward; further calls have a number"),
     ColumnHead("Map", "whether it is shown here, can be chosen above, or was passed over"),
@@ -273,7 +273,7 @@ def verify_layer(name: str, picture: Picture, layer: str) -> None:
     row = None if value is None else next((one for one in value.layers if one.path == layer), None)
     if row is None:
         return
-    say = f"{layer}: {row.details if row.state == 'passed over' else row.places or SAMPLED_PLACES}."
+    say = f"{layer}: {row.details if row.state == 'passed over' else row.places or SAMPLED_POINTS}."
     if row.state == "passed over":
         st.warning(escape_markdown(say), icon=":material/warning:")
     else:

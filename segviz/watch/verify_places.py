@@ -28,7 +28,7 @@ SPOTS = (
     (0.8, 0.6),
 )  # (y, x); no mirror image or transposition maps it onto itself
 SPOT_SIDE = 1 / 16  # of the picture's sides
-NEAR = 12  # cells within the grid's larger side over this, or the next ones, are near a spot
+NEAR_PART = 12  # cells within the grid's larger side over this, or the next ones, are near a spot
 AGREES, DISAGREES = 0.7, 0.35  # the change near the spots over that of the cells that changed most, as many of them
 CONCENTRATED = 0.6  # the least share of the whole change in those, for a verdict against a map
 LEAST_CONTRAST = 2  # how much more than other cells they must have changed, for any verdict
@@ -98,7 +98,8 @@ def own_change(difference: Tensor) -> Tensor:
     Args:
         difference: (cells, dim).
     """
-    return vector_norm(difference - difference.median(0).values, dim=1)
+    change: Tensor = vector_norm(difference - difference.median(0).values, dim=1)
+    return change
 
 
 def cell_features(map_: NetworkMap) -> list[Features]:
@@ -149,7 +150,7 @@ def place_verdict(change: Tensor, grid: Grid, covers: Cover) -> Verdict:
         covers: the part of the picture that the grid covers, see `HeadMap`.
     """
     spots = [spot_cell(spot, grid, covers) for spot in SPOTS]
-    near = torch.stack([distance_to(spot, grid) for spot in spots]).amin(0) <= max(1, max(grid) // NEAR)
+    near = torch.stack([distance_to(spot, grid) for spot in spots]).amin(0) <= max(1, max(grid) // NEAR_PART)
     total, count = change.sum(), int(near.sum())
     if not total > 0:  # or no number
         return Verdict.UNDECIDED

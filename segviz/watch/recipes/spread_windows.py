@@ -41,7 +41,7 @@ def patch_positions(running: RunningModule) -> tuple[Grid, Tensor] | None:
     if patches is None or sides is None:
         return None
     grid = patches[0] * sides[0], patches[1] * sides[1]
-    return grid, spread_places(grid, patches)
+    return grid, spread_window_places(grid, patches)
 
 
 def position_cells(grid: Grid, sides: Grid, tokens: tuple[int, ...]) -> tuple[Grid, Tensor] | None:
@@ -55,16 +55,16 @@ def position_cells(grid: Grid, sides: Grid, tokens: tuple[int, ...]) -> tuple[Gr
     more = [-(-size // side) for size, side in zip(grid, sides, strict=True)]
     if more[0] * more[1] in tokens:
         grid = more[0] * sides[0], more[1] * sides[1]
-        return grid, spread_places(grid, as_pair(more))
+        return grid, spread_window_places(grid, as_pair(more))
     less = grid[0] // sides[0], grid[1] // sides[1]
     if less[0] * less[1] not in tokens:
         return None
     covered = less[0] * sides[0], less[1] * sides[1]
     cells = torch.arange(grid[0] * grid[1]).reshape(grid)[: covered[0], : covered[1]]
-    return grid, cells.flatten()[spread_places(covered, less)]
+    return grid, cells.flatten()[spread_window_places(covered, less)]
 
 
-def spread_places(grid: Grid, spread: Grid) -> Tensor:
+def spread_window_places(grid: Grid, spread: Grid) -> Tensor:
     """The cell (windows, tokens) of each token, for windows of `spread` cells that lie evenly over the whole grid."""
     tiles = torch.arange(grid[0] * grid[1]).reshape(spread[0], grid[0] // spread[0], spread[1], grid[1] // spread[1])
     return tiles.permute(1, 3, 0, 2).flatten(2).flatten(0, 1)
@@ -72,7 +72,7 @@ def spread_places(grid: Grid, spread: Grid) -> Tensor:
 
 def spread_windows(grid: Grid, spread: Grid) -> Windows:
     """Windows of so many rows and columns of cells, which lie evenly over the whole grid."""
-    places = spread_places(grid, spread)
+    places = spread_window_places(grid, spread)
     return Windows(grid, grid, places, places)
 
 
@@ -93,7 +93,7 @@ def read_torchvision_maxvit(call: AttentionCall, running: RunningModule) -> Wind
     if layer.partition_type == "window":
         places = window_places(grid, size)
         return Windows(grid, grid, places, places, size, axis=0)
-    places = spread_places(grid, size)
+    places = spread_window_places(grid, size)
     return Windows(grid, grid, places, places, axis=0)
 
 
