@@ -21,12 +21,7 @@ from segviz.attention.windowed import WindowedAttention
 from segviz.image import Rgb
 from segviz.watch.findings import Findings, FoundLayer
 
-SPOTS = (
-    (0.2, 0.3),
-    (0.3, 0.85),
-    (0.6, 0.1),
-    (0.8, 0.6),
-)  # (y, x); no mirror image or transposition maps it onto itself
+SPOTS = ((0.2, 0.3), (0.3, 0.85), (0.6, 0.1), (0.8, 0.6))  # (y, x), unlike any of their mirror images
 SPOT_SIDE = 1 / 16  # of the picture's sides
 NEAR_PART = 12  # cells within the grid's larger side over this, or the next ones, are near a spot
 AGREES, DISAGREES = 0.7, 0.35  # the change near the spots over that of the cells that changed most, as many of them

@@ -16,8 +16,6 @@ from segviz.watch.layout import Windows
 from segviz.watch.recipes.recipe import LayoutRecipe
 from segviz.watch.recipes.windows import as_pair, cut_windows, local_sides
 
-TRANSFORMERS = "transformers.models."
-
 
 def read_mobilevit(call: AttentionCall, running: RunningModule) -> Windows | None:
     """MobileViT: the pixels at one position of all patches attend to each other."""
@@ -87,22 +85,20 @@ def read_timm_maxvit(call: AttentionCall, running: RunningModule) -> Windows | N
 
 
 def read_torchvision_maxvit(call: AttentionCall, running: RunningModule) -> Windows:
-    """The same of torchvision, whose windows are the second axis."""
+    """The same of torchvision."""
     layer: Any = running.module
-    grid, size = as_pair(layer.grid_size), as_pair(layer.p if layer.partition_type == "window" else layer.g)
+    grid = as_pair(layer.grid_size)
     if layer.partition_type == "window":
-        places = window_places(grid, size)
-        return Windows(grid, grid, places, places, size, axis=0)
-    places = spread_window_places(grid, size)
-    return Windows(grid, grid, places, places, axis=0)
+        return cut_windows(grid, as_pair(layer.p), (0, 0))
+    return spread_windows(grid, as_pair(layer.g))
 
 
 def read_halo(call: AttentionCall, running: RunningModule) -> Windows | None:
     """HaloNet: each block looks at itself and at a border around it (Vaswani et al., CVPR 2021, section 2.1)."""
-    sides, module = local_sides(running), running.module
+    sides = local_sides(running)
     if running.function != "forward" or sides is None:
         return None
-    layer: Any = module
+    layer: Any = running.module
     block, border = int(layer.block_size), int(layer.halo_size)
     cells = torch.arange(sides[0] * sides[1]).reshape(sides)
     around = F.pad(cells, [border] * 4, value=-1)
@@ -114,7 +110,7 @@ def read_halo(call: AttentionCall, running: RunningModule) -> Windows | None:
 
 SPREAD_WINDOW_RECIPES = (
     LayoutRecipe(
-        ("timm.models.mobilevit.MobileVitBlock", f"{TRANSFORMERS}mobilevit.modeling_mobilevit.MobileViTLayer"),
+        ("timm.models.mobilevit.MobileVitBlock", "transformers.models.mobilevit.modeling_mobilevit.MobileViTLayer"),
         read_mobilevit,
     ),
     LayoutRecipe(
