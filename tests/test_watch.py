@@ -244,7 +244,7 @@ class CrissCross(nn.Module):
 @pytest.mark.parametrize(
     ("net", "reason"),
     [
-        (Windowed(), "come in 4 x 1 groups, which are windows: a recipe or segviz.record"),
+        (Windowed(), "come in 4 x 1 groups, which are windows: find_windows=True, a recipe, or segviz.record"),
         (Gated(), "its softmax is over axis 1 of"),
         (
             NonLocal(lambda net, q, k, v: (q @ k.mT).softmax(-1).mul(2) @ v),

@@ -355,7 +355,7 @@ REFUSED = {
     "pages of xformers": (
         xformers_with(lambda net: ops().PagedBlockDiagonalPaddedKeysMask([CELLS])), "read from a cache; declare it",
     ),
-    "windows": (in_sequences([12, 12]), "come in 2 x 2 groups, which are windows: a recipe or segviz.record"),
+    "windows": (in_sequences([12, 12]), "come in 2 x 2 groups, which are windows: find_windows=True, a recipe, or seg"),
     "blocks": (xformers_with(lambda net: ops().BlockDiagonalMask([8, 8, 8])), "come in 3 x 2 groups, which are"),
     "causal blocks": (
         xformers_with(lambda net: ops().BlockDiagonalCausalMask([8, 8, 8])), "come in 3 x 2 groups, which are windows",

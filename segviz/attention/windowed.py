@@ -145,3 +145,9 @@ def window_places(
         cells = F.pad(cells, padding, value=-1).roll(back, (0, 1))
     tiles = cells.reshape(rows // window[0], window[0], columns // window[1], window[1])
     return tiles.transpose(1, 2).reshape(-1, window[0] * window[1])
+
+
+def spread_window_places(grid: Grid, spread: Grid) -> Int[Tensor, "windows tokens"]:
+    """The cell (windows, tokens) of each token, for windows of `spread` cells that lie evenly over the whole grid."""
+    tiles = torch.arange(grid[0] * grid[1]).reshape(spread[0], grid[0] // spread[0], spread[1], grid[1] // spread[1])
+    return tiles.permute(1, 3, 0, 2).flatten(2).flatten(0, 1)

@@ -172,6 +172,10 @@ def add_watch(commands: Commands) -> None:
         "--verify-places", action="store_true",
         help="check with a second forward pass that the cells of each kept map lie where the picture says",
     )  # fmt: skip
+    watch.add_argument(
+        "--find-windows", action="store_true",
+        help="find with 24 further forward passes where windows lie of which nothing in the network says it",
+    )  # fmt: skip
     add_places(watch)
     watch.add_argument(
         "--scale", choices=SCALE_NAMES, default="linear", help="colour scale of weights (default: %(default)s)"

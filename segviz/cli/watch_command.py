@@ -71,7 +71,7 @@ def watch_picture(
         IndexError: there is no such head.
     """
     check_places(places, picture, source.text)
-    found = predictor(picture, verify_places=options.verify_places)
+    found = predictor(picture, verify_places=options.verify_places, find_windows=options.find_windows)
     view = replace(found, layers=tuple(map(name_option, found.layers)))
     if not options.json:
         bare = replace(view, notes=())  # these were printed as the network was opened
@@ -84,12 +84,10 @@ def watch_picture(
 
 
 def name_option(layer: FoundLayer) -> FoundLayer:
-    """A layer that can be chosen, with the command line's words for how."""
-    return (
-        replace(layer, reason=f"choose it with --layers {shlex.quote(layer.path)}")
-        if layer.state == "listed"
-        else layer
-    )
+    """A layer with the command line's words for how it can be had."""
+    if layer.state == "listed":
+        return replace(layer, reason=f"choose it with --layers {shlex.quote(layer.path)}")
+    return replace(layer, reason=layer.reason.replace("find_windows=True", "--find-windows"))
 
 
 def map_files(view: NetworkView, stem: str, places: Sequence[Place], options: argparse.Namespace) -> Files:

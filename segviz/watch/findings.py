@@ -18,7 +18,7 @@ from segviz.runtime.out_of_memory import is_out_of_memory
 from segviz.watch.build_map import build_map
 from segviz.watch.call import AttentionCall
 from segviz.watch.declared_map import build_declared
-from segviz.watch.grids import DECLARE_IT, NotShownError, head_count
+from segviz.watch.grids import DECLARE_IT, FoldedWindowsError, NotShownError, head_count
 from segviz.watch.layout import ObjectQueries, TokenLayout, Tokens, Windows, describe_order, guess_layout
 from segviz.watch.recipes.recipe import Recipe, read_layout
 from segviz.watch.record import Declaration
@@ -29,6 +29,7 @@ ROOT = "network"  # the path of attention that a network computes in its own for
 COMPILED = "it was compiled, so that attention in it cannot be seen; watch the network as it is before torch.compile"
 NOT_KEPT = 'choose it with layers="{path}"'
 NOT_CHECKED = "as declared, not checked"
+FOUND_WINDOWS = "windows found by how changes of the picture reach its tokens"
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class Findings:
         rows: the table, by name.
         declared: paths of the modules that declared their attention; empty for the network's own forward.
         origins: the path of the module that a row is of, by the row's name.
+        folded: the calls with folded windows that are not shown and how they were checked, by name; None where they
+            are not collected.
     """
 
     seen: Grid
@@ -84,6 +87,7 @@ class Findings:
     rows: dict[str, FoundLayer] = field(default_factory=dict)
     declared: set[str] = field(default_factory=set)
     origins: dict[str, str] = field(default_factory=dict)
+    folded: dict[str, tuple[AttentionCall, str]] | None = None
 
     def take_call(self, call: AttentionCall, difference: float) -> None:
         """Keep, list or pass over a call."""
@@ -98,13 +102,31 @@ class Findings:
                 call = call.join_leading(head_count(call.running) or 1)
             if layout is None:
                 layout = guess_layout(call, self.seen, self.grid)
-            if self.layers and not self.is_chosen(call.path):
-                self._list(call.path, call.spelling, describe_call(layout, call), check)
-                return
-            map_ = build_map(call, layout, self.seen, self.covers)
-            self._keep(map_, call.spelling, check, describe_order(layout))
+            self._take_layout(call, layout, check)
         except NotShownError as error:
             self._pass_over(call.path, call.spelling, str(error))
+            if self.folded is not None and isinstance(error, FoldedWindowsError):
+                self.folded[call.path] = call, describe_difference(difference)
+
+    def _take_layout(self, call: AttentionCall, layout: TokenLayout, check: str) -> None:
+        if self.layers and not self.is_chosen(call.path):
+            self._list(call.path, call.spelling, describe_call(layout, call), check)
+            return
+        map_ = build_map(call, layout, self.seen, self.covers)
+        self._keep(map_, call.spelling, check, describe_order(layout))
+
+    def unfold(self, path: str, windows: Windows) -> None:
+        """Keep or list a call of `folded`, whose windows were found afterwards; only the last layer's map is kept."""
+        assert self.folded is not None
+        (call, check), order = self.folded[path], list(self.rows)
+        check = f"{check}; {FOUND_WINDOWS}"
+        try:
+            if self.layers or all(order.index(kept) < order.index(path) for kept in self.maps):
+                self._take_layout(call, windows, check)
+            else:
+                self._list(path, call.spelling, describe_call(windows, call), check)
+        except NotShownError as error:
+            self._pass_over(path, call.spelling, str(error))
 
     def take_samples(self, path: str, call: SampledCall) -> None:
         """Keep, list or pass over a call of deformable attention, in place of its softmax, which was passed over."""

@@ -36,6 +36,10 @@ class NotShownError(Exception):
     """An attention call that is not shown, and why."""
 
 
+class FoldedWindowsError(NotShownError):
+    """A call that is not shown because windows are folded into its axes, and nothing says where they lie."""
+
+
 @dataclass(frozen=True)
 class Fit:
     """A number of tokens as prefix tokens and a grid."""

@@ -11,6 +11,7 @@ from segviz.watch.grids import (
     HEAD_NAMES,
     SIDE_NAMES,
     USUAL_PREFIXES,
+    FoldedWindowsError,
     NotShownError,
     has_shape,
     head_count,
@@ -29,18 +30,18 @@ def check_leading(call: AttentionCall, seen: Grid, grid: Grid | None) -> None:
     """Check that a call's leading axes are one image and its heads.
 
     Raises:
-        NotShownError: they may hold windows, rows or columns.
+        FoldedWindowsError: they may hold windows, rows or columns.
     """
     leading, known = call.leading, head_count(call.running)
     folded = f"its {call.tokens} queries come in {' x '.join(map(str, leading))} groups"
-    cure = "a recipe or segviz.record(..., window=...) says where they lie"
+    cure = "find_windows=True, a recipe, or segviz.record(..., window=...) says where they lie"
     if len(leading) > 2 or (len(leading) == 2 and leading[0] != 1):
-        raise NotShownError(f"{folded}, which are windows: {cure}")
+        raise FoldedWindowsError(f"{folded}, which are windows: {cure}")
     heads = leading[-1] if leading else 1
     if known is not None and heads not in (1, known):
-        raise NotShownError(f"{folded}, and the module has {known} heads, so some are windows: {cure}")
+        raise FoldedWindowsError(f"{folded}, and the module has {known} heads, so some are windows: {cure}")
     if heads > 1 and known is None and (len(leading) == 1 or not are_heads(call, heads, seen, grid)):
-        raise NotShownError(f"{folded}, heads or windows: set num_heads on the module, or declare it: {cure}")
+        raise FoldedWindowsError(f"{folded}, heads or windows: set num_heads on the module, or declare it: {cure}")
 
 
 def are_heads(call: AttentionCall, groups: int, seen: Grid, grid: Grid | None) -> bool:

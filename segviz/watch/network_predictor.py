@@ -68,6 +68,7 @@ class NetworkPredictor:
         grid: Grid | None = None,
         *,
         verify_places: bool = False,
+        find_windows: bool = False,
     ) -> NetworkView:
         """Run the network once on a picture.
 
@@ -76,6 +77,7 @@ class NetworkPredictor:
             layers: which maps to keep, as in `segviz.watch`; None for the predictor's own patterns.
             grid: rows and columns of the tokens, where they cannot be found.
             verify_places: whether to check with a second run that cells lie at their places, as in `segviz.watch`.
+            find_windows: whether to find with 24 further runs where windows lie, as in `segviz.watch`.
 
         Returns:
             The view: `maps` by module path, `layers` with all that was found, `image`, and `prediction` with `labels`,
@@ -97,6 +99,7 @@ class NetworkPredictor:
             grid,
             known,
             verify_places=verify_places,
+            find_windows=find_windows,
         )
         return replace(view, network=self.name, notes=self.notes, picture=name_picture(image))
 

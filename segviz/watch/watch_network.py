@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -13,10 +13,13 @@ from segviz.attention.grid_map import Grid
 from segviz.data.classes import ClassSet, RgbColour
 from segviz.image import ImageLike, Rgb, SeenSize, as_rgb, name_picture
 from segviz.watch.findings import Findings
+from segviz.watch.fit_windows import fit_windows
 from segviz.watch.kernel_spy import spy_on_kernels
+from segviz.watch.layout import Windows
 from segviz.watch.network_view import NetworkMaps, NetworkView
 from segviz.watch.outputs import configured_classes, predict_classes
 from segviz.watch.placement import FitMode, InputRules, Placement, given_rules, make_input
+from segviz.watch.probe_places import probe_places
 from segviz.watch.recipes.find_recipes import find_recipes
 from segviz.watch.record import listen
 from segviz.watch.recorder import Recorder
@@ -37,6 +40,7 @@ def watch(
     size: SeenSize = None,
     fit: FitMode = "stretch",
     verify_places: bool = False,
+    find_windows: bool = False,
 ) -> NetworkView:
     """Run any network once on a picture and find its attention. Nothing is left on the network.
 
@@ -61,6 +65,8 @@ def watch(
         fit: "stretch" resizes both sides; "pad" keeps the picture's ratio and pads below and at the right.
         verify_places: whether to run the network once more, on the picture with four spots changed: cells at the spots
             must change most. Maps whose cells lie elsewhere are passed over; the table has what was found.
+        find_windows: whether to run the network 24 times more, on the picture with inverted stripes, if it has
+            attention in windows of which nothing says where they lie: the tokens that change tell.
 
     Raises:
         ImageError: the picture cannot be used.
@@ -70,7 +76,17 @@ def watch(
             `layers` chooses nothing; or mean, std, size or fit cannot be used.
     """
     rules = given_rules(mean, std, size, fit)
-    view = view_network(model, as_rgb(image), rules, classes, palette, layers, grid, verify_places=verify_places)
+    view = view_network(
+        model,
+        as_rgb(image),
+        rules,
+        classes,
+        palette,
+        layers,
+        grid,
+        verify_places=verify_places,
+        find_windows=find_windows,
+    )
     return replace(view, picture=name_picture(image))
 
 
@@ -85,6 +101,7 @@ def view_network(
     known: ClassSet | None = None,
     *,
     verify_places: bool = False,
+    find_windows: bool = False,
 ) -> NetworkView:
     """As `watch`, with rules for the input, and classes that the network's source names.
 
@@ -98,13 +115,21 @@ def view_network(
 
     def run(placement: Placement, batch: Tensor) -> tuple[Findings, object]:
         findings = Findings(placement.seen, placement.covers, patterns, grid, find_recipes())
+        findings.folded = {} if find_windows else None
         with torch.no_grad(), record_calls(model, findings):
             return findings, call_network(model, batch)
 
     placement, (findings, output) = run_on_fitting_size(model, picture, rules, run)
+
+    def run_again(other: Rgb) -> Findings:
+        return run(placement, make_input(other, placement, rules, first_float(model)))[0]
+
+    windows = unfold_windows(findings, picture, run_again) if find_windows else {}
     if verify_places:
-        batch = make_input(change_spots(picture), placement, rules, first_float(model))
-        compare_places(findings, run(placement, batch)[0])
+        changed = run_again(change_spots(picture))
+        for path, one in windows.items():
+            changed.unfold(path, one)
+        compare_places(findings, changed)
     with torch.no_grad():
         prediction = predict_classes(output, placement, classes, palette, known or configured_classes(model))
     found = tuple(findings.rows.values())
@@ -113,6 +138,30 @@ def view_network(
     return NetworkView(
         type(model).__name__, picture, placement, rules.origin, NetworkMaps(findings.maps, found), found, prediction
     )
+
+
+def unfold_windows(findings: Findings, picture: Rgb, run: Callable[[Rgb], Findings]) -> dict[str, Windows]:
+    """Find the folded windows of a network's calls, and keep or list their maps.
+
+    Args:
+        findings: what the network computed for the picture; changed.
+        picture: at its own size.
+        run: the same for another picture.
+
+    Returns:
+        The windows that were found, by the call's name.
+    """
+    calls = {path: call for path, (call, _) in (findings.folded or {}).items()}
+    found: dict[str, Windows] = {}
+    if not calls:
+        return found
+    places = probe_places(calls, picture, lambda other: {at: one for at, (one, _) in (run(other).folded or {}).items()})
+    for path, each in places.items():
+        windows = fit_windows(calls[path], each, findings.seen, findings.covers)
+        if windows is not None:
+            findings.unfold(path, windows)
+            found[path] = windows
+    return found
 
 
 def check_network(model: object) -> None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segviz.attention.grid_map import Grid
-from segviz.attention.windowed import window_places
+from segviz.attention.windowed import spread_window_places, window_places
 from segviz.watch.call import AttentionCall
 from segviz.watch.frames import RunningModule
 from segviz.watch.layout import Windows
@@ -60,12 +60,6 @@ def position_cells(grid: Grid, sides: Grid, tokens: tuple[int, ...]) -> tuple[Gr
     covered = less[0] * sides[0], less[1] * sides[1]
     cells = torch.arange(grid[0] * grid[1]).reshape(grid)[: covered[0], : covered[1]]
     return grid, cells.flatten()[spread_window_places(covered, less)]
-
-
-def spread_window_places(grid: Grid, spread: Grid) -> Tensor:
-    """The cell (windows, tokens) of each token, for windows of `spread` cells that lie evenly over the whole grid."""
-    tiles = torch.arange(grid[0] * grid[1]).reshape(spread[0], grid[0] // spread[0], spread[1], grid[1] // spread[1])
-    return tiles.permute(1, 3, 0, 2).flatten(2).flatten(0, 1)
 
 
 def spread_windows(grid: Grid, spread: Grid) -> Windows:
