@@ -19,7 +19,7 @@ from segviz.image import Rgb
 from segviz.watch import watch_network
 from segviz.watch.findings import FOUND_WINDOWS
 from segviz.watch.network_view import NetworkView
-from segviz.watch.probe_places import LEVELS, RUNS, invert_stripes
+from segviz.watch.probe_places import RUNS, STRIPE_LEVELS, invert_stripes
 
 GRID, DIM, HEADS = (12, 16), 8, 2
 PICTURE: Rgb = np.random.default_rng(0).integers(60, 200, (96, 128, 3)).astype(np.uint8)
@@ -160,11 +160,11 @@ def test_without_a_choice_the_last_layer_is_kept() -> None:
 
 def test_stripes_number_the_rows_of_a_picture() -> None:
     picture = np.zeros((64, 8, 3), np.uint8)
-    codes = [invert_stripes(picture, 0, level, odd=True)[:, 0, 0] > 0 for level in range(LEVELS)]
+    codes = [invert_stripes(picture, 0, level, odd=True)[:, 0, 0] > 0 for level in range(STRIPE_LEVELS)]
     numbers = sum(bits.astype(int) << level for level, bits in enumerate(codes))
     assert sorted(numbers) == list(range(64))
     assert all((one ^ other).bit_count() == 1 for one, other in pairwise(numbers.tolist()))
-    others = [invert_stripes(picture, 0, level, odd=False)[:, 0, 0] > 0 for level in range(LEVELS)]
+    others = [invert_stripes(picture, 0, level, odd=False)[:, 0, 0] > 0 for level in range(STRIPE_LEVELS)]
     assert all((one ^ other).all() for one, other in zip(codes, others, strict=True))
 
 

@@ -15,14 +15,16 @@ from segviz.attention.windowed import spread_window_places, window_places
 from segviz.watch.call import AttentionCall
 from segviz.watch.grids import has_shape, head_count, stride_grids
 from segviz.watch.layout import Windows
-from segviz.watch.probe_places import Places
+from segviz.watch.probe_places import TokenPlaces
 
-MOST_ERROR = 0.1  # root mean square, in shares of the picture's sides, of the windows that are taken
+MOST_DISTANCE = 0.1  # root mean square, in shares of the picture's sides, of the windows that are taken
 CLEARLY = 1.4  # how much larger the mean square error of any other windows must be
 KEPT = 0.9  # of the tokens: the worst ones count for nothing
 
 
-def fit_windows(call: AttentionCall, places: tuple[Places, Places], seen: Grid, covers: Cover) -> Windows | None:
+def fit_windows(
+    call: AttentionCall, places: tuple[TokenPlaces, TokenPlaces], seen: Grid, covers: Cover
+) -> Windows | None:
     """The windows that fit the places of a call's queries or keys best; None where none fits well, or two do.
 
     Known are windows side by side, shifted by half their size or not, windows whose cells are spread over the whole
@@ -40,7 +42,7 @@ def fit_windows(call: AttentionCall, places: tuple[Places, Places], seen: Grid, 
     return fits[0] if fits and all(is_same(one, fits[0]) for one in fits) else None
 
 
-def fit_places(call: AttentionCall, places: Places, seen: Grid, covers: Cover) -> Windows | None:
+def fit_places(call: AttentionCall, places: TokenPlaces, seen: Grid, covers: Cover) -> Windows | None:
     """The windows that fit the places of tokens; None where none fits well, or two do."""
     found: list[tuple[float, Windows]] = []
     for count, heads, axis in split_groups(call):
@@ -51,7 +53,7 @@ def fit_places(call: AttentionCall, places: Places, seen: Grid, covers: Cover) -
         return None
     error, best = min(found, key=lambda pair: pair[0])
     others = [other for other, one in found if not is_same(one, best)]
-    return best if error <= MOST_ERROR**2 and all(other > CLEARLY * error for other in others) else None
+    return best if error <= MOST_DISTANCE**2 and all(other > CLEARLY * error for other in others) else None
 
 
 def split_groups(call: AttentionCall) -> list[tuple[int, int, int]]:
@@ -73,7 +75,7 @@ def candidates(count: int, tokens: int, seen: Grid, axis: int) -> Iterator[Windo
         for down in divisors(count):
             windows = down, count // down
             whole = rows * down, window[1] * windows[1]
-            grids = [grid for grid in stride_grids(seen) if grid != whole and padded(grid, window) == whole]
+            grids = [grid for grid in stride_grids(seen) if grid != whole and pad_grid(grid, window) == whole]
             for grid in dict.fromkeys([*([whole] if has_shape(whole, seen) else []), *grids]):
                 yield from in_all_orders(grid, window, windows, axis)
 
@@ -85,7 +87,7 @@ def in_all_orders(grid: Grid, window: Grid, windows: Grid, axis: int) -> Iterato
     if any(half):
         plain += [(window_places(grid, window, half, roll_first=first), half) for first in (False, True)]
     layouts = [(places, window, shift) for places, shift in plain]
-    if padded(grid, window) == grid:
+    if pad_grid(grid, window) == grid:
         layouts.append((spread_window_places(grid, window), (0, 0), (0, 0)))
     for places, size, shift in layouts:
         inner = places.unflatten(1, window)
@@ -115,7 +117,7 @@ def is_same(one: Windows, other: Windows) -> bool:
     return one.grid == other.grid and one.axis == other.axis and torch.equal(one.query_places, other.query_places)
 
 
-def padded(grid: Grid, window: Grid) -> Grid:
+def pad_grid(grid: Grid, window: Grid) -> Grid:
     """The grid with both sides up to a multiple of the window's."""
     return -(-grid[0] // window[0]) * window[0], -(-grid[1] // window[1]) * window[1]
 

@@ -14,13 +14,13 @@ from torch.linalg import vector_norm
 from segviz.image import Rgb
 from segviz.watch.call import AttentionCall
 
-LEVELS = 6  # of stripes: the finest are 1/64 of a side
-RUNS = 2 * 2 * LEVELS  # of the network: rows and columns, stripes and those between them
+STRIPE_LEVELS = 6  # of stripes: the finest are 1/64 of a side
+RUNS = 2 * 2 * STRIPE_LEVELS  # of the network: rows and columns, stripes and those between them
 Calls = Mapping[str, AttentionCall]
-Places = Float[Tensor, "*leading tokens 2"]  # (y, x) in shares of the picture's height and width
+TokenPlaces = Float[Tensor, "*leading tokens 2"]  # (y, x) in shares of the picture's height and width
 
 
-def probe_places(calls: Calls, picture: Rgb, run: Callable[[Rgb], Calls]) -> dict[str, tuple[Places, Places]]:
+def probe_places(calls: Calls, picture: Rgb, run: Callable[[Rgb], Calls]) -> dict[str, tuple[TokenPlaces, TokenPlaces]]:
     """The places of the queries and of the keys of some calls.
 
     The picture is shown with inverted stripes of rows or columns, and with the stripes between them inverted instead. A
@@ -34,7 +34,7 @@ def probe_places(calls: Calls, picture: Rgb, run: Callable[[Rgb], Calls]) -> dic
     factors = {path: (call.queries, call.keys) for path, call in calls.items()}
     numbers = {path: [torch.zeros(*one.shape[:-1], 2).long() for one in pair] for path, pair in factors.items()}
     bits = {path: [torch.zeros_like(number) for number in pair] for path, pair in numbers.items()}
-    for level, axis in product(reversed(range(LEVELS)), range(2)):
+    for level, axis in product(reversed(range(STRIPE_LEVELS)), range(2)):
         changes = [measure_changes(calls, run(invert_stripes(picture, axis, level, odd))) for odd in (True, False)]
         for path in set(numbers) - (changes[0].keys() & changes[1].keys()):
             del numbers[path]
@@ -43,7 +43,10 @@ def probe_places(calls: Calls, picture: Rgb, run: Callable[[Rgb], Calls]) -> dic
                 bit = bits[path][which][..., axis]
                 bit ^= changes[0][path][which] > changes[1][path][which]
                 number[..., axis] += bit << level
-    return {path: ((first + 0.5) / 2**LEVELS, (second + 0.5) / 2**LEVELS) for path, (first, second) in numbers.items()}
+    return {
+        path: ((first + 0.5) / 2**STRIPE_LEVELS, (second + 0.5) / 2**STRIPE_LEVELS)
+        for path, (first, second) in numbers.items()
+    }
 
 
 def invert_stripes(picture: Rgb, axis: int, level: int, odd: bool) -> Rgb:
@@ -55,7 +58,7 @@ def invert_stripes(picture: Rgb, axis: int, level: int, odd: bool) -> Rgb:
         level: which bit.
         odd: whether those with a 1 are inverted.
     """
-    number = np.arange(picture.shape[axis]) * 2**LEVELS // picture.shape[axis]
+    number = np.arange(picture.shape[axis]) * 2**STRIPE_LEVELS // picture.shape[axis]
     chosen = ((number ^ (number >> 1)) >> level & 1).astype(bool) == odd
     changed = picture.copy()
     part = (chosen, slice(None)) if axis == 0 else (slice(None), chosen)
