@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
+from test_cli import segviz as run_segviz
 from torch import Tensor, nn
 from watch_cases import all_heads
 
 import segviz
 from segviz.attention.windowed import WindowedAttention, spread_window_places, window_places
+from segviz.catalogue.entry import CatalogueEntry
+from segviz.engine.open_model import open_catalogue_entry
 from segviz.image import Rgb
 from segviz.watch import watch_network
 from segviz.watch.findings import FOUND_WINDOWS
@@ -107,6 +112,45 @@ def test_without_the_option_the_table_names_it_and_the_network_runs_once() -> No
     assert len(runs) == 1
     segviz.watch(net, PICTURE, find_windows=True)
     assert len(runs) == 1 + 1 + RUNS
+
+
+def test_a_predictor_finds_windows_once_for_each_size() -> None:
+    net, runs = Folded(window_places(GRID, (4, 4))).eval(), list[None]()
+    net.register_forward_pre_hook(lambda module, args: runs.append(None))
+    predictor = segviz.load(net, "cpu", find_windows=True)
+    counts = []
+    for _ in range(2):
+        assert isinstance(predictor(PICTURE).maps["network"], WindowedAttention)
+        counts.append(len(runs))
+    assert counts == [1 + RUNS, 2 + RUNS]
+
+
+def test_windows_that_are_not_found_are_not_looked_for_again() -> None:
+    order = torch.randperm(192, generator=torch.Generator().manual_seed(0)).reshape(12, 16)
+    net, runs = Folded(order).eval(), list[None]()
+    net.register_forward_pre_hook(lambda module, args: runs.append(None))
+    predictor = segviz.load(net, "cpu", find_windows=True)
+    for _ in range(2):
+        assert not predictor(PICTURE).maps
+    assert len(runs) == 2 + RUNS
+
+
+def test_the_command_line_and_the_app_find_windows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(PICTURE).save(tmp_path / "street.png")
+    (tmp_path / "net.py").write_text("from test_find_windows import make as build\n")
+    source = f"{tmp_path}/net.py:build"
+    words = ("watch", tmp_path / "street.png", "--model", source)
+    assert run_segviz(*words) == 0 and "groups, which are windows: --find-windows, a recipe" in capsys.readouterr().out
+    assert run_segviz(*words, "--find-windows") == 0 and FOUND_WINDOWS in capsys.readouterr().out
+    maps = ("attend", tmp_path / "street.png", "--model", source, "--find-windows", "--at", "20,30")
+    assert run_segviz(*maps, "--out", tmp_path / "maps") == 0
+    assert [one.name for one in (tmp_path / "maps").glob("*attends_to*.png")]
+    entry = CatalogueEntry("net", "net", source, find_windows=True)
+    assert isinstance(open_catalogue_entry(entry)(PICTURE).maps["network"], WindowedAttention)
+
+
+def make() -> nn.Module:
+    return Folded(window_places(GRID, (4, 4))).eval()
 
 
 def test_a_network_without_folded_windows_runs_once() -> None:

@@ -85,7 +85,7 @@ def test_damaged_layouts_and_useless_options_are_refused(tmp_path: Path) -> None
     torch.save({**state, "unheard.of": torch.zeros(2)}, tmp_path / "w.pth")
     with pytest.raises(CheckpointError, match=r"w\.pth: .*unheard\.of"):
         open_predictor(tmp_path / "w.pth")
-    for options in ({"layers": "*"}, {"fit": "pad"}, {"weights": "other.pth"}):
+    for options in ({"layers": "*"}, {"fit": "pad"}, {"weights": "other.pth"}, {"find_windows": True}):
         with pytest.raises(ValueError, match="remove"):
             open_predictor(tmp_path / "w.pth", **options)  # type: ignore[arg-type]
 

@@ -223,6 +223,7 @@ def missing(folder: Path) -> dict[str, Callable[[], object]]:
             nn.ReLU().eval(), IMAGE, mean=(0, 0, 0), std=(1, 1)
         ),
         r"mean and std belong together": lambda: segviz.load(nn.ReLU().eval(), mean=(0, 0, 0)),
+        r"find_windows would have no effect: 'fcn' is": lambda: segviz.load("fcn", find_windows=True),
         r"classes would have no effect: 'fcn' is a segviz checkpoint": lambda: segviz.load(
             "fcn", classes="cityscapes"
         ),

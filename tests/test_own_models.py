@@ -43,6 +43,7 @@ palette = [[128, 64, 128], [70, 130, 180]]
 mean = [0.5, 0.5, 0.5]
 std = [0.25, 0.25, 1]
 layers = ["blocks.*.attn"]
+find_windows = true
 
 [[model]]
 source = "ccnet.pth"
@@ -67,7 +68,7 @@ def test_a_file_is_read_with_paths_beside_it(tmp_path: Path) -> None:
     assert second.source == f"{tmp_path}/net.py:build" and second.weights == str(tmp_path / "w.pt")
     assert second.classes == ("road", "sky") and second.palette == ((128, 64, 128), (70, 130, 180))
     assert second.mean == (0.5, 0.5, 0.5) and second.std == (0.25, 0.25, 1.0)
-    assert second.layers == ("blocks.*.attn",)
+    assert second.layers == ("blocks.*.attn",) and second.find_windows and not first.find_windows
     assert third.assume == (
         ("passes", 1), ("scaled", False), ("block", (8, 8)), ("temperature", 0.5), ("direction", "collect"),
     )  # fmt: skip
@@ -175,6 +176,7 @@ def test_options_belong_to_the_model_before_them(tmp_path: Path, monkeypatch: py
         "vit",
         "--title",
         "ViT",
+        "--find-windows",
     ]
     first, second, third = read_models(list_models(parse(*words)), "text", Path("/"))
     assert (first.name, first.source, first.classes) == ("psanet50", str(tmp_path / "psanet50.pth"), "ade20k")
@@ -182,6 +184,7 @@ def test_options_belong_to_the_model_before_them(tmp_path: Path, monkeypatch: py
     assert (second.mean, second.fit, second.layers) == ((0.5, 0.5, 0.5), "pad", ("a.*", "b"))
     assert second.assume == (("passes", 1), ("mask", (59, 57)))
     assert (third.name, third.title, third.source) == ("vit", "ViT", "timm:vit_tiny_patch16_224")
+    assert third.find_windows and not second.find_windows
 
 
 def test_the_command_line_adds_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,6 +200,7 @@ def test_the_command_line_adds_to_the_file(tmp_path: Path, monkeypatch: pytest.M
         (["--weights", "w.pt"], "--weights belongs to a --model"),
         (["--model", "a", "--size", "1,2", "--size", "1,2"], "--size is given twice for --model a"),
         (["--model", "a", "--mean", "1,2"], "'1,2' is not three numbers"),
+        (["--find-windows", "--model", "a"], "--find-windows belongs to a --model"),
         (["--model", "a", "--size", "512"], "'512' is not a size"),
         (["--model", "a", "--assume", "passes"], "'passes' is not NAME=VALUE; write for example passes=1"),
         (["--model", "a", "--classes", "a,,b"], "'a,,b' has an empty name"),

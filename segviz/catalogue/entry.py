@@ -48,6 +48,7 @@ class CatalogueEntry:
         fit: whether a picture of another ratio is stretched to `size`, or padded.
         layers: patterns of the layers whose maps pages offer; empty for all.
         assume: names and values of what the tensors of published weights do not reveal, such as ("passes", 1).
+        find_windows: whether to find where windows lie of which nothing says it.
     """
 
     name: str
@@ -62,6 +63,7 @@ class CatalogueEntry:
     fit: Literal["stretch", "pad"] = "stretch"
     layers: tuple[str, ...] = ()
     assume: tuple[tuple[str, AssumedValue], ...] = ()
+    find_windows: bool = False
 
     def __post_init__(self) -> None:
         """Check what does not need the network.

@@ -42,10 +42,12 @@ class RawEntry:
     fit: str | None = None
     layers: tuple[str, ...] | None = None
     assume: Mapping[str, AssumedValue] | None = None
+    find_windows: bool | None = None
 
 
 KEYS = (
     "name", "title", "source", "weights", "classes", "palette", "mean", "std", "size", "fit", "layers", "assume",
+    "find_windows",
 )  # fmt: skip
 
 
@@ -180,7 +182,7 @@ def write_models(entries: Sequence[CatalogueEntry]) -> str:
         lines.append(f"[[{TABLE}]]")
         for one in fields(entry):
             value = getattr(entry, one.name)
-            if value not in (None, "", ()):
+            if value not in (None, "", (), False):
                 lines.append(f"{one.name} = {write_pairs(value) if one.name == 'assume' else write_value(value)}")
     return "\n".join(lines) + "\n"
 

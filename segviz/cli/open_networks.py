@@ -32,6 +32,7 @@ def open_from_options(
     described = {name: getattr(options, name) for name in NETWORK_OPTIONS}
     size, weights, fit = described.pop("input_size"), described.pop("weights"), described.pop("fit")
     extra: dict[str, Any] = {"layers": tuple(layers)} if layers else {}
+    extra["find_windows"] = getattr(options, "find_windows", False)
     extra |= {"size": tuple(size) if isinstance(size, list) else size, "fit": fit or "stretch"}
     described["assume"] = {name: one for given in described["assume"] or () for name, one in given.items()} or None
     try:

@@ -34,7 +34,8 @@ class DescribeModel(argparse.Action):
         tables: list[dict[str, Any]] = getattr(namespace, OWN_TABLES, None) or []
         if not tables:
             parser.error(f"{option_string} belongs to a --model; write it after that one")
-        key = str(self.option_strings[0]).removeprefix("--")
+        key = str(self.option_strings[0]).removeprefix("--").replace("-", "_")
+        values = True if self.nargs == 0 else values
         if isinstance(values, dict):  # names with values, of which each may be given
             values = {**tables[-1].pop(key, {}), **values}
         if key in tables[-1]:
@@ -63,6 +64,10 @@ def add_own_models(command: Parser) -> None:
     describe("--assume", "NAME=VALUE", ASSUME_HELP, read_assumption)
     describe("--size", "H,W", "the size at which it sees pictures (default: the picture's own)", read_size)
     describe("--layers", "PATTERN,...", "the layers whose maps are offered (default: all)", split_names)
+    group.add_argument(
+        "--find-windows", action=DescribeModel, dest=OWN_TABLES, nargs=0, default=None,
+        help="find with 24 further forward passes where windows lie of which nothing in the network says it",
+    )  # fmt: skip
 
 
 def describe_network(describe: Callable[..., None]) -> None:

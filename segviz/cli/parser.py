@@ -153,6 +153,10 @@ def add_layers(command: Parser, whose: str = "") -> None:
         "--head", type=read_head_choice, default="mean", metavar="HEAD",
         help=f"{whose}a head's number, mean or largest (default: %(default)s)",
     )  # fmt: skip
+    command.add_argument(
+        "--find-windows", action="store_true",
+        help=f"{whose}find with 24 further forward passes where windows lie of which nothing in the network says it",
+    )  # fmt: skip
 
 
 def add_watch(commands: Commands) -> None:
@@ -171,10 +175,6 @@ def add_watch(commands: Commands) -> None:
     watch.add_argument(
         "--verify-places", action="store_true",
         help="check with a second forward pass that the cells of each kept map lie where the picture says",
-    )  # fmt: skip
-    watch.add_argument(
-        "--find-windows", action="store_true",
-        help="find with 24 further forward passes where windows lie of which nothing in the network says it",
     )  # fmt: skip
     add_places(watch)
     watch.add_argument(

@@ -71,7 +71,7 @@ def watch_picture(
         IndexError: there is no such head.
     """
     check_places(places, picture, source.text)
-    found = predictor(picture, verify_places=options.verify_places, find_windows=options.find_windows)
+    found = predictor(picture, verify_places=options.verify_places)
     view = replace(found, layers=tuple(map(name_option, found.layers)))
     if not options.json:
         bare = replace(view, notes=())  # these were printed as the network was opened

@@ -75,6 +75,7 @@ def open_catalogue_entry(entry: CatalogueEntry) -> Any:
             size=entry.size,
             fit=entry.fit,
             assume=dict(entry.assume) or None,
+            find_windows=entry.find_windows,
         )
     except (ValueError, MemoryError):
         raise

@@ -46,6 +46,7 @@ def serve_network(
     size: Grid | None = None,
     fit: FitMode = "stretch",
     layers: str | Sequence[str] = (),
+    find_windows: bool = False,
     port: int | None = None,
     block: bool | None = None,
 ) -> str:
@@ -65,6 +66,7 @@ def serve_network(
         size: (height, width) at which it sees pictures; by default their own size.
         fit: "stretch" or "pad".
         layers: patterns of the layers whose maps are offered; by default all.
+        find_windows: whether to find where windows lie of which nothing says it, as in `segviz.watch`.
         port: where to listen; by default the first free one from 8501 on.
         block: whether to serve until Ctrl-C; by default where Python runs a script.
 
@@ -86,6 +88,7 @@ def serve_network(
         size=size,
         fit=fit,
         layers=(layers,) if isinstance(layers, str) else tuple(layers),
+        find_windows=find_windows,
     )
     if entry.name in others:
         raise ValueError(f"name '{entry.name}' is another model's of SEGVIZ_MODELS; choose another name")

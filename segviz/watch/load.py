@@ -48,6 +48,7 @@ def load(
     size: SeenSize = ...,
     fit: FitMode = ...,
     layers: str | Sequence[str] | None = ...,
+    find_windows: bool = ...,
 ) -> NetworkPredictor: ...
 @overload
 def load(
@@ -63,6 +64,7 @@ def load(
     fit: FitMode = ...,
     layers: str | Sequence[str] | None = ...,
     assume: Mapping[str, object] | None = ...,
+    find_windows: bool = ...,
 ) -> Predictor | NetworkPredictor | PublishedPredictor: ...
 def load(
     source: str | Path | nn.Module,
@@ -77,6 +79,7 @@ def load(
     fit: FitMode = "stretch",
     layers: str | Sequence[str] | None = None,
     assume: Mapping[str, object] | None = None,
+    find_windows: bool = False,
 ) -> Predictor | NetworkPredictor | PublishedPredictor:
     """Open a network and return what runs it on pictures: `predictor(image)`.
 
@@ -105,6 +108,8 @@ def load(
         layers: patterns of the layers whose maps to keep, such as "blocks.*.attn"; by default the last one's.
         assume: for published weights: what their tensors do not reveal, such as {"passes": 1};
             docs/published-weights.md lists it.
+        find_windows: whether to find where windows lie of which nothing says it, as in `segviz.watch`; the network runs
+            24 times more on the first picture of each size.
 
     Raises:
         CheckpointError: a file of weights is missing, damaged, or does not fit its network.
@@ -114,7 +119,7 @@ def load(
     """
     predictor = open_predictor(
         source, device, weights, classes=classes, palette=palette, mean=mean, std=std, size=size, fit=fit,
-        layers=layers, assume=assume,
+        layers=layers, assume=assume, find_windows=find_windows,
     )  # fmt: skip
     for note in getattr(predictor, "notes", ()):
         warnings.warn(f"{source if isinstance(source, str) else 'the network'}: {note}", stacklevel=2)
@@ -153,6 +158,8 @@ def open_predictor(
             raise OptionError(
                 f"'{source}' is a file of weights itself; name what builds its network, or remove weights"
             )
+        if options.pop("find_windows", False):
+            raise OptionError("find_windows has no effect on a network that is recognised by its tensors; remove it")
         return open_published(Path(named), device, **options)
     if options.pop("assume", None):
         raise OptionError("assume= belongs to published weights, which are recognised by their tensors; remove it")
@@ -185,7 +192,7 @@ def refuse_options(source: str | Path, options: Mapping[str, object]) -> None:
     Raises:
         OptionError: one was given.
     """
-    if given := [name for name, value in options.items() if value not in (None, (), "stretch")]:
+    if given := [name for name, value in options.items() if value not in (None, (), "stretch", False)]:
         raise OptionError(
             f"{join_with_commas(given)} would have no effect: '{source}' is a segviz checkpoint, whose record says how "
             "it takes pictures; remove them"

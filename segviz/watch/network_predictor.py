@@ -13,6 +13,7 @@ from segviz.data.classes import ClassSet, RgbColour
 from segviz.image import ImageLike, SeenSize, as_rgb, name_picture
 from segviz.models.size import describe_size
 from segviz.prediction.predictor import PredictorKind, choose_device
+from segviz.watch.further_runs import FoundWindows
 from segviz.watch.network_view import NetworkView
 from segviz.watch.placement import FitMode, InputRules, given_rules
 from segviz.watch.watch_network import check_network, view_network
@@ -46,6 +47,7 @@ class NetworkPredictor:
         size: SeenSize = None,
         fit: FitMode = "stretch",
         layers: str | Sequence[str] | None = None,
+        find_windows: bool = False,
     ) -> None:
         """The options are those of `segviz.load`.
 
@@ -60,6 +62,7 @@ class NetworkPredictor:
         self.rules = choose_rules(opened, mean, std, size, fit)
         self.class_set = choose_classes(opened, classes, palette)
         self._given = classes is not None or palette is not None
+        self._windows: FoundWindows | None = {} if find_windows else None
 
     def __call__(
         self,
@@ -68,7 +71,6 @@ class NetworkPredictor:
         grid: Grid | None = None,
         *,
         verify_places: bool = False,
-        find_windows: bool = False,
     ) -> NetworkView:
         """Run the network once on a picture.
 
@@ -77,7 +79,6 @@ class NetworkPredictor:
             layers: which maps to keep, as in `segviz.watch`; None for the predictor's own patterns.
             grid: rows and columns of the tokens, where they cannot be found.
             verify_places: whether to check with a second run that cells lie at their places, as in `segviz.watch`.
-            find_windows: whether to find with 24 further runs where windows lie, as in `segviz.watch`.
 
         Returns:
             The view: `maps` by module path, `layers` with all that was found, `image`, and `prediction` with `labels`,
@@ -99,7 +100,7 @@ class NetworkPredictor:
             grid,
             known,
             verify_places=verify_places,
-            find_windows=find_windows,
+            windows=self._windows,
         )
         return replace(view, network=self.name, notes=self.notes, picture=name_picture(image))
 

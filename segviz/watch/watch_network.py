@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -13,18 +13,15 @@ from segviz.attention.grid_map import Grid
 from segviz.data.classes import ClassSet, RgbColour
 from segviz.image import ImageLike, Rgb, SeenSize, as_rgb, name_picture
 from segviz.watch.findings import Findings
-from segviz.watch.fit_windows import fit_windows
+from segviz.watch.further_runs import FoundWindows, look_again
 from segviz.watch.kernel_spy import spy_on_kernels
-from segviz.watch.layout import Windows
 from segviz.watch.network_view import NetworkMaps, NetworkView
 from segviz.watch.outputs import configured_classes, predict_classes
 from segviz.watch.placement import FitMode, InputRules, Placement, given_rules, make_input
-from segviz.watch.probe_places import probe_places
 from segviz.watch.recipes.find_recipes import find_recipes
 from segviz.watch.record import listen
 from segviz.watch.recorder import Recorder
 from segviz.watch.run_network import call_network, first_float, run_on_fitting_size
-from segviz.watch.verify_places import change_spots, compare_places
 
 
 def watch(
@@ -85,7 +82,7 @@ def watch(
         layers,
         grid,
         verify_places=verify_places,
-        find_windows=find_windows,
+        windows={} if find_windows else None,
     )
     return replace(view, picture=name_picture(image))
 
@@ -101,9 +98,9 @@ def view_network(
     known: ClassSet | None = None,
     *,
     verify_places: bool = False,
-    find_windows: bool = False,
+    windows: FoundWindows | None = None,
 ) -> NetworkView:
-    """As `watch`, with rules for the input, and classes that the network's source names.
+    """As `watch`, with rules for the input, classes that the network's source names, and windows found before.
 
     Raises:
         TypeError: the model is no `nn.Module`.
@@ -115,7 +112,7 @@ def view_network(
 
     def run(placement: Placement, batch: Tensor) -> tuple[Findings, object]:
         findings = Findings(placement.seen, placement.covers, patterns, grid, find_recipes())
-        findings.folded = {} if find_windows else None
+        findings.folded = None if windows is None else {}
         with torch.no_grad(), record_calls(model, findings):
             return findings, call_network(model, batch)
 
@@ -124,12 +121,7 @@ def view_network(
     def run_again(other: Rgb) -> Findings:
         return run(placement, make_input(other, placement, rules, first_float(model)))[0]
 
-    windows = unfold_windows(findings, picture, run_again) if find_windows else {}
-    if verify_places:
-        changed = run_again(change_spots(picture))
-        for path, one in windows.items():
-            changed.unfold(path, one)
-        compare_places(findings, changed)
+    look_again(findings, picture, run_again, windows, verify_places=verify_places)
     with torch.no_grad():
         prediction = predict_classes(output, placement, classes, palette, known or configured_classes(model))
     found = tuple(findings.rows.values())
@@ -138,30 +130,6 @@ def view_network(
     return NetworkView(
         type(model).__name__, picture, placement, rules.origin, NetworkMaps(findings.maps, found), found, prediction
     )
-
-
-def unfold_windows(findings: Findings, picture: Rgb, run: Callable[[Rgb], Findings]) -> dict[str, Windows]:
-    """Find the folded windows of a network's calls, and keep or list their maps.
-
-    Args:
-        findings: what the network computed for the picture; changed.
-        picture: at its own size.
-        run: the same for another picture.
-
-    Returns:
-        The windows that were found, by the call's name.
-    """
-    calls = {path: call for path, (call, _) in (findings.folded or {}).items()}
-    found: dict[str, Windows] = {}
-    if not calls:
-        return found
-    places = probe_places(calls, picture, lambda other: {at: one for at, (one, _) in (run(other).folded or {}).items()})
-    for path, each in places.items():
-        windows = fit_windows(calls[path], each, findings.seen, findings.covers)
-        if windows is not None:
-            findings.unfold(path, windows)
-            found[path] = windows
-    return found
 
 
 def check_network(model: object) -> None:
