@@ -48,7 +48,7 @@ class CatalogueEntry:
         fit: whether a picture of another ratio is stretched to `size`, or padded.
         layers: patterns of the layers whose maps pages offer; empty for all.
         assume: names and values of what the tensors of published weights do not reveal, such as ("passes", 1).
-        find_windows: whether to find where windows lie of which nothing says it.
+        find_windows: whether to find windows that nothing in the network describes.
     """
 
     name: str

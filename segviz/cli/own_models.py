@@ -66,7 +66,7 @@ def add_own_models(command: Parser) -> None:
     describe("--layers", "PATTERN,...", "the layers whose maps are offered (default: all)", split_names)
     group.add_argument(
         "--find-windows", action=DescribeModel, dest=OWN_TABLES, nargs=0, default=None,
-        help="find with 24 further forward passes where windows lie of which nothing in the network says it",
+        help="find windows that nothing in the network describes, with 24 further forward passes",
     )  # fmt: skip
 
 

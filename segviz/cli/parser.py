@@ -155,7 +155,7 @@ def add_layers(command: Parser, whose: str = "") -> None:
     )  # fmt: skip
     command.add_argument(
         "--find-windows", action="store_true",
-        help=f"{whose}find with 24 further forward passes where windows lie of which nothing in the network says it",
+        help=f"{whose}find windows that nothing in the network describes, with 24 further forward passes",
     )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def serve_network(
         size: (height, width) at which it sees pictures; by default their own size.
         fit: "stretch" or "pad".
         layers: patterns of the layers whose maps are offered; by default all.
-        find_windows: whether to find where windows lie of which nothing says it, as in `segviz.watch`.
+        find_windows: whether to find windows that nothing in the network describes, as in `segviz.watch`.
         port: where to listen; by default the first free one from 8501 on.
         block: whether to serve until Ctrl-C; by default where Python runs a script.
 

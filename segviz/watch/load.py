@@ -108,7 +108,7 @@ def load(
         layers: patterns of the layers whose maps to keep, such as "blocks.*.attn"; by default the last one's.
         assume: for published weights: what their tensors do not reveal, such as {"passes": 1};
             docs/published-weights.md lists it.
-        find_windows: whether to find where windows lie of which nothing says it, as in `segviz.watch`; the network runs
+        find_windows: whether to find windows that nothing in the network describes, as in `segviz.watch`; the network runs
             24 times more on the first picture of each size.
 
     Raises:

@@ -63,7 +63,7 @@ def watch(
         verify_places: whether to run the network once more, on the picture with four spots changed: cells at the spots
             must change most. Maps whose cells lie elsewhere are passed over; the table has what was found.
         find_windows: whether to run the network 24 times more, on the picture with inverted stripes, if it has
-            attention in windows of which nothing says where they lie: the tokens that change tell.
+            attention within windows that nothing describes: the tokens that change show where they lie.
 
     Raises:
         ImageError: the picture cannot be used.
