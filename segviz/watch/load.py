@@ -108,8 +108,8 @@ def load(
         layers: patterns of the layers whose maps to keep, such as "blocks.*.attn"; by default the last one's.
         assume: for published weights: what their tensors do not reveal, such as {"passes": 1};
             docs/published-weights.md lists it.
-        find_windows: whether to find windows that nothing in the network describes, as in `segviz.watch`; the network runs
-            24 times more on the first picture of each size.
+        find_windows: whether to find windows that nothing in the network describes, as in `segviz.watch`; the network
+            runs 24 times more on the first picture of each size.
 
     Raises:
         CheckpointError: a file of weights is missing, damaged, or does not fit its network.
