@@ -101,7 +101,7 @@ def test_the_table_says_how_windows_were_found() -> None:
     view = find(window_places(GRID, (4, 4)))
     (row,) = view.layers
     assert row.state == "kept" and row.check.endswith(f"; {FOUND_WINDOWS}") and "recomputed to within" in row.check
-    assert row.shape == "2 heads, 12 x 16"
+    assert row.shape == "2 heads, 12 x 16, windows of 4 x 4"
 
 
 def test_without_the_option_the_table_names_it_and_the_network_runs_once() -> None:

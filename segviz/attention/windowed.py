@@ -57,8 +57,7 @@ class WindowedAttention(HeadMap):
     @property
     def window_words(self) -> str:
         """The windows, in words."""
-        shifted = f", shifted by {self.shift[0]} x {self.shift[1]}" if any(self.shift) else ""
-        return f"windows of {self.window[0]} x {self.window[1]}{shifted}" if any(self.window) else "windows"
+        return describe_windows(self.window, self.shift)
 
     @cached_property
     def token_of_cell(self) -> Int[Tensor, " cells"]:
@@ -120,6 +119,12 @@ class WindowedAttention(HeadMap):
             inside = places >= 0
             columns.index_add_(1, places[inside], weights[:, inside])
         return columns
+
+
+def describe_windows(window: Grid, shift: Grid) -> str:
+    """Windows in words: their rows and columns if they lie side by side, and by how many they are shifted."""
+    shifted = f", shifted by {shift[0]} x {shift[1]}" if any(shift) else ""
+    return f"windows of {window[0]} x {window[1]}{shifted}" if any(window) else "windows"
 
 
 def window_places(

@@ -14,12 +14,13 @@ from segviz.attention.grid_map import Grid
 from segviz.attention.head_map import Cover
 from segviz.attention.maps import NetworkMap
 from segviz.attention.object_queries import ObjectQueryMap
+from segviz.attention.windowed import WindowedAttention, describe_windows
 from segviz.runtime.out_of_memory import is_out_of_memory
 from segviz.watch.build_map import build_map
 from segviz.watch.call import AttentionCall
 from segviz.watch.declared_map import build_declared
 from segviz.watch.grids import DECLARE_IT, FoldedWindowsError, NotShownError, head_count
-from segviz.watch.layout import ObjectQueries, TokenLayout, Tokens, Windows, describe_order, guess_layout
+from segviz.watch.layout import ObjectQueries, TokenLayout, Windows, describe_order, guess_layout
 from segviz.watch.recipes.recipe import Recipe, read_layout
 from segviz.watch.record import Declaration
 from segviz.watch.sampled_call import SPELLING, SampledCall
@@ -29,7 +30,7 @@ ROOT = "network"  # the path of attention that a network computes in its own for
 COMPILED = "it was compiled, so that attention in it cannot be seen; watch the network as it is before torch.compile"
 NOT_KEPT = 'choose it with layers="{path}"'
 NOT_CHECKED = "as declared, not checked"
-FOUND_WINDOWS = "windows found by how changes of the picture reach its tokens"
+FOUND_WINDOWS = "windows found by changing the picture"
 
 
 @dataclass(frozen=True)
@@ -252,6 +253,8 @@ def describe_network_map(map_: NetworkMap) -> str:
         return f"{heads}, {map_.query_count} object queries, keys {map_.grid[0]} x {map_.grid[1]}"
     if isinstance(map_, DeformableAttention):
         return f"{heads}, {describe_grids(map_.grid, map_.key_grid)}, {point_words(map_.weights)}"
+    if isinstance(map_, WindowedAttention):
+        return f"{heads}, {describe_grids(map_.grid, map_.key_grid)}, {map_.window_words}"
     return f"{heads}, {describe_grids(map_.grid, map_.key_grid)}{describe_prefix(getattr(map_, 'key_prefix', 0))}"
 
 
@@ -259,7 +262,9 @@ def describe_call(layout: TokenLayout, call: AttentionCall) -> str:
     """The same of a layout whose map was not built."""
     if isinstance(layout, ObjectQueries):
         return f"{call.tokens} object queries"
-    prefix = layout.key_prefix if isinstance(layout, Tokens) else 0
+    if isinstance(layout, Windows):
+        return f"{describe_grids(layout.grid, layout.key_grid)}, {describe_windows(layout.window, layout.shift)}"
+    prefix = layout.key_prefix
     return describe_grids(layout.grid, layout.key_grid) + describe_prefix(prefix) + describe_order(layout)
 
 
