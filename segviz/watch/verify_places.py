@@ -8,7 +8,6 @@ from typing import assert_never
 
 import torch
 from torch import Tensor
-from torch.linalg import vector_norm
 
 from segviz.attention.deformable import DeformableAttention, DeformableQueries
 from segviz.attention.grid_map import Grid, cell_of_pixel
@@ -82,19 +81,9 @@ def check_map(before: NetworkMap, after: NetworkMap) -> Verdict:
         return Verdict.SAMPLED
     if [one.shape for one, _ in old] != [one.shape for one, _ in new]:
         return Verdict.UNDECIDED
-    changes = [(own_change(other - one), grid) for (one, grid), (other, _) in zip(old, new, strict=True)]
+    changes = [((other - one).norm(dim=1), grid) for (one, grid), (other, _) in zip(old, new, strict=True)]
     verdicts = {place_verdict(change, grid, before.covers) for change, grid in changes}
     return next((one for one in (Verdict.DIFFERS, Verdict.HOLDS) if one in verdicts), Verdict.UNDECIDED)
-
-
-def own_change(difference: Tensor) -> Tensor:
-    """How much each cell changed, apart from what all cells have in common: layers before may have mixed them.
-
-    Args:
-        difference: (cells, dim).
-    """
-    change: Tensor = vector_norm(difference - difference.median(0).values, dim=1)
-    return change
 
 
 def cell_features(map_: NetworkMap) -> list[Features]:
