@@ -24,7 +24,7 @@ from segviz.image import Rgb
 from segviz.watch import watch_network
 from segviz.watch.findings import FOUND_WINDOWS
 from segviz.watch.network_view import NetworkView
-from segviz.watch.probe_places import RUNS, STRIPE_LEVELS, invert_stripes
+from segviz.watch.probe_places import RUNS, STRIPE_LEVELS, change_stripes
 
 GRID, DIM, HEADS = (12, 16), 8, 2
 PICTURE: Rgb = np.random.default_rng(0).integers(60, 200, (96, 128, 3)).astype(np.uint8)
@@ -160,6 +160,12 @@ def test_a_network_without_folded_windows_runs_once() -> None:
     assert len(runs) == 1
 
 
+def test_windows_are_found_in_a_gray_picture() -> None:
+    gray = np.full((96, 128, 3), 127, np.uint8)  # its inverse would be nearly the same
+    (map_,) = find_in(gray, verify_places=True).maps.values()
+    assert isinstance(map_, WindowedAttention) and torch.equal(map_.query_places, window_places(GRID, (4, 4)))
+
+
 def test_windows_of_no_known_form_are_not_found() -> None:
     order = torch.randperm(192, generator=torch.Generator().manual_seed(0)).reshape(12, 16)
     view = find(order)
@@ -204,11 +210,11 @@ def test_without_a_choice_the_last_layer_is_kept() -> None:
 
 def test_stripes_number_the_rows_of_a_picture() -> None:
     picture = np.zeros((64, 8, 3), np.uint8)
-    codes = [invert_stripes(picture, 0, level, odd=True)[:, 0, 0] > 0 for level in range(STRIPE_LEVELS)]
+    codes = [change_stripes(picture, 0, level, odd=True)[:, 0, 0] > 0 for level in range(STRIPE_LEVELS)]
     numbers = sum(bits.astype(int) << level for level, bits in enumerate(codes))
     assert sorted(numbers) == list(range(64))
     assert all((one ^ other).bit_count() == 1 for one, other in pairwise(numbers.tolist()))
-    others = [invert_stripes(picture, 0, level, odd=False)[:, 0, 0] > 0 for level in range(STRIPE_LEVELS)]
+    others = [change_stripes(picture, 0, level, odd=False)[:, 0, 0] > 0 for level in range(STRIPE_LEVELS)]
     assert all((one ^ other).all() for one, other in zip(codes, others, strict=True))
 
 

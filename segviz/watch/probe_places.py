@@ -15,6 +15,7 @@ from segviz.image import Rgb
 from segviz.watch.call import AttentionCall
 
 STRIPE_LEVELS = 6  # of stripes: the finest are 1/64 of a side
+HALF_RANGE = 128  # of a colour: the largest change that every value can have
 RUNS = 2 * 2 * STRIPE_LEVELS  # of the network: rows and columns, stripes and those between them
 Calls = Mapping[str, AttentionCall]
 TokenPlaces = Float[Tensor, "*leading tokens 2"]  # (y, x) in shares of the picture's height and width
@@ -23,7 +24,7 @@ TokenPlaces = Float[Tensor, "*leading tokens 2"]  # (y, x) in shares of the pict
 def probe_places(calls: Calls, picture: Rgb, run: Callable[[Rgb], Calls]) -> dict[str, tuple[TokenPlaces, TokenPlaces]]:
     """The places of the queries and of the keys of some calls.
 
-    The picture is shown with inverted stripes of rows or columns, and with the stripes between them inverted instead. A
+    The picture is shown with changed stripes of rows or columns, and with the stripes between them changed instead. A
     token that changes more in one of both lies on those stripes. Stripes of 64 widths in Gray's code give a number.
 
     Args:
@@ -35,7 +36,7 @@ def probe_places(calls: Calls, picture: Rgb, run: Callable[[Rgb], Calls]) -> dic
     numbers = {path: [torch.zeros(*one.shape[:-1], 2).long() for one in pair] for path, pair in factors.items()}
     bits = {path: [torch.zeros_like(number) for number in pair] for path, pair in numbers.items()}
     for level, axis in product(reversed(range(STRIPE_LEVELS)), range(2)):
-        changes = [measure_changes(calls, run(invert_stripes(picture, axis, level, odd))) for odd in (True, False)]
+        changes = [measure_changes(calls, run(change_stripes(picture, axis, level, odd))) for odd in (True, False)]
         for path in set(numbers) - (changes[0].keys() & changes[1].keys()):
             del numbers[path]
         for path, pair in numbers.items():
@@ -49,20 +50,20 @@ def probe_places(calls: Calls, picture: Rgb, run: Callable[[Rgb], Calls]) -> dic
     }
 
 
-def invert_stripes(picture: Rgb, axis: int, level: int, odd: bool) -> Rgb:
-    """The picture with inverted colours where a bit of Gray's code of the row or column is 1, or where it is 0.
+def change_stripes(picture: Rgb, axis: int, level: int, odd: bool) -> Rgb:
+    """The picture with changed colours where a bit of Gray's code of the row or column is 1, or where it is 0.
 
     Args:
         picture: (H, W, 3).
         axis: 0 for rows, 1 for columns.
         level: which bit.
-        odd: whether those with a 1 are inverted.
+        odd: whether those with a 1 are changed.
     """
     number = np.arange(picture.shape[axis]) * 2**STRIPE_LEVELS // picture.shape[axis]
     chosen = ((number ^ (number >> 1)) >> level & 1).astype(bool) == odd
     changed = picture.copy()
     part = (chosen, slice(None)) if axis == 0 else (slice(None), chosen)
-    changed[part] = 255 - changed[part]
+    changed[part] ^= HALF_RANGE
     return changed
 
 

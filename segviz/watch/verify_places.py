@@ -19,6 +19,7 @@ from segviz.attention.object_queries import ObjectQueryAttention
 from segviz.attention.windowed import WindowedAttention
 from segviz.image import Rgb
 from segviz.watch.findings import Findings, FoundLayer
+from segviz.watch.probe_places import HALF_RANGE
 
 SPOTS = ((0.2, 0.3), (0.3, 0.85), (0.6, 0.1), (0.8, 0.6))  # (y, x), unlike any of their mirror images
 SPOT_SIDE = 1 / 16  # of the picture's sides
@@ -59,13 +60,13 @@ def compare_places(found: Findings, changed: Findings) -> None:
 
 
 def change_spots(picture: Rgb) -> Rgb:
-    """The picture with inverted colours at the spots."""
+    """The picture with changed colours at the spots."""
     changed, (height, width) = picture.copy(), picture.shape[:2]
     for y, x in SPOTS:
         high, wide = (max(1, round(side * SPOT_SIDE / 2)) for side in (height, width))
         row, column = int(y * height), int(x * width)
         part = slice(max(0, row - high), row + high), slice(max(0, column - wide), column + wide)
-        changed[part] = 255 - changed[part]
+        changed[part] ^= HALF_RANGE
     return changed
 
 

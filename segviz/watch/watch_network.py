@@ -62,7 +62,7 @@ def watch(
         fit: "stretch" resizes both sides; "pad" keeps the picture's ratio and pads below and at the right.
         verify_places: whether to run the network once more, on the picture with four spots changed: cells at the spots
             must change most. Maps whose cells lie elsewhere are passed over; the table has what was found.
-        find_windows: whether to run the network 24 times more, on the picture with inverted stripes, if it has
+        find_windows: whether to run the network 24 times more, on the picture with changed stripes, if it has
             attention within windows that nothing describes: the tokens that change show where they lie.
 
     Raises:
