@@ -432,7 +432,8 @@ def test_a_real_run_measures_threads_and_a_replica(no_process_left: None) -> Non
         assert row["failed"] == row["reused"] == 0 < row["answered"]
         assert row["p50_ms"] > 0 and row["app_mib"] > 50  # on a slow machine no answer may come within the second
         assert row["way_ms"] < row["start_s"] * 1000
-    assert threads["ray_mib"] == threads["bridge_passing_ms"] == 0
+    assert threads["bridge_passing_ms"] == 0
+    assert threads["ray_mib"] < 1  # a process that the app starts for a moment may be seen
     assert ray["ray_mib"] > 100 and ray["way_ms"] > threads["way_ms"]
     assert ray["answer_bytes"] > found["totals"]["bytes_maps"] > 0
     assert ray["request_bytes"] > 64 * 96 * 3

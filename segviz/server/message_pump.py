@@ -26,7 +26,7 @@ BACKLOG_MESSAGES = 500
 ARRIVALS_PER_S, ARRIVALS_AT_ONCE = 50, 500  # a page sends at most some 30 a second, while its visitor drags a control
 HANDED_AT_ONCE = 40
 RUNS_AT_ONCE = 3  # script runs of one websocket: the newest, and replaced ones that have not reached their end
-BEGIN_S = 0.1  # seconds for a run to see that a button was pressed, before the next message replaces it
+BEGIN_S = 0.2  # seconds for a run to see that a button was pressed, before the next message replaces it
 RUN_LOOK_S = 0.02  # seconds between looks at whether a run has ended
 UNSUPPORTED, VIOLATION, TOO_BIG = 1003, 1008, 1009  # close codes of RFC 6455, section 7.4.1
 
