@@ -22,7 +22,9 @@ from segviz.catalogue.entry import CatalogueEntry
 from segviz.engine.open_model import open_catalogue_entry
 from segviz.image import Rgb
 from segviz.watch import watch_network
+from segviz.watch.call import AttentionCall
 from segviz.watch.findings import FOUND_WINDOWS
+from segviz.watch.fit_windows import fit_windows
 from segviz.watch.network_view import NetworkView
 from segviz.watch.probe_places import RUNS, STRIPE_LEVELS, change_stripes
 
@@ -170,6 +172,21 @@ def test_windows_of_no_known_form_are_not_found() -> None:
     order = torch.randperm(192, generator=torch.Generator().manual_seed(0)).reshape(12, 16)
     view = find(order)
     assert not view.maps and "which are windows" in view.layers[0].reason
+
+
+@pytest.mark.parametrize(("shift", "found"), [((0, 0), True), ((4, 4), True), ((1, 1), False), ((0, 1), False)])
+def test_windows_shifted_by_another_number_of_cells_are_not_taken_for_the_nearest(
+    shift: tuple[int, int], found: bool
+) -> None:
+    grid = (48, 64)
+    expected = window_places(grid, (8, 8), shift)
+    places = torch.stack([(expected // 64 + 0.5) / 48, (expected % 64 + 0.5) / 64], 2)[:, None]
+    places = places + 0.02 * torch.randn(places.shape, generator=torch.Generator().manual_seed(0))
+    tokens = torch.zeros(48, 1, 64, 4)
+    call = AttentionCall("", "softmax", tokens, tokens, 1.0, None, ())
+    windows = fit_windows(call, (places, places), (384, 512), (1.0, 1.0))
+    assert (windows is not None) is found
+    assert windows is None or torch.equal(windows.query_places, expected)
 
 
 def test_found_windows_are_verified() -> None:

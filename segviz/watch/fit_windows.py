@@ -44,16 +44,21 @@ def fit_windows(
 
 def fit_places(call: AttentionCall, places: TokenPlaces, seen: Grid, covers: Cover) -> Windows | None:
     """The windows that fit the places of tokens; None where none fits well, or two do."""
-    found: list[tuple[float, Windows]] = []
+    found: list[tuple[float, Windows, Tensor]] = []
     for count, heads, axis in split_groups(call):
         shape = (count, heads) if axis == 0 else (heads, count)
         each = places.reshape(*shape, *places.shape[-2:]).mean(1 - axis)  # (windows, tokens, 2)
-        found += [(mean_error(one, each, covers), one) for one in candidates(count, call.tokens, seen, axis)]
+        for one in candidates(count, call.tokens, seen, axis):
+            misses = sorted_misses(one, each, covers)
+            if len(misses):
+                found.append((float(misses.square().sum(1).mean()), one, misses.mean(0)))
     if not found:
         return None
-    error, best = min(found, key=lambda pair: pair[0])
-    others = [other for other, one in found if not is_same(one, best)]
-    return best if error <= MOST_DISTANCE**2 and all(other > CLEARLY * error for other in others) else None
+    error, best, offset = min(found, key=lambda each: each[0])
+    clear = all(other > CLEARLY * error for other, one, _ in found if not is_same(one, best))
+    cell = torch.tensor([covers[0] / best.grid[0], covers[1] / best.grid[1]])
+    beside = bool((offset.abs() > cell / 2).any())  # as by a shift of another number of cells
+    return best if error <= MOST_DISTANCE**2 and clear and not beside else None
 
 
 def split_groups(call: AttentionCall) -> list[tuple[int, int, int]]:
@@ -98,18 +103,18 @@ def in_all_orders(grid: Grid, window: Grid, windows: Grid, axis: int) -> Iterato
                 yield Windows(grid, grid, final, final, size, shift, axis)
 
 
-def mean_error(one: Windows, places: Float[Tensor, "windows tokens 2"], covers: Cover) -> float:
-    """The mean square distance between the cells of windows and the places of their tokens, without the worst ones.
+def sorted_misses(one: Windows, places: Float[Tensor, "windows tokens 2"], covers: Cover) -> Float[Tensor, "kept 2"]:
+    """How far (y, x) the tokens of windows lie from the centres of their cells, the nearest first, without the worst.
 
-    Cells beside the picture count for nothing; infinite if all are.
+    Cells beside the picture count for nothing.
     """
     cells = one.query_places
     rows, columns = cells // one.grid[1], cells % one.grid[1]
     centres = torch.stack([(rows + 0.5) / one.grid[0] * covers[0], (columns + 0.5) / one.grid[1] * covers[1]], 2)
     inside = (cells >= 0) & (centres < 1).all(2)
-    errors = (places[inside] - centres[inside]).square().sum(1).sort().values
-    kept = errors[: math.ceil(len(errors) * KEPT)]
-    return float(kept.mean()) if len(kept) else math.inf
+    misses = places[inside] - centres[inside]
+    order = misses.square().sum(1).argsort()
+    return misses[order[: math.ceil(len(order) * KEPT)]]
 
 
 def is_same(one: Windows, other: Windows) -> bool:
